@@ -1,0 +1,49 @@
+"""Which array module an array belongs to, and the few kernels that modules spell differently."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Shape: TypeAlias = tuple[int, ...]
+
+__all__ = ["Array", "Shape", "add_at", "array_module", "is_array", "read_only"]
+
+
+def array_module(array: Any) -> Any:
+    """Return the module whose functions work on `array`: NumPy, or CuPy for its arrays.
+
+    CuPy is never imported here: an array of its can only exist once somebody has.
+    """
+    if isinstance(array, np.ndarray | np.generic | float | int):
+        return np
+    return sys.modules.get(type(array).__module__.partition(".")[0], np) if is_array(array) else np
+
+
+def is_array(value: Any) -> bool:
+    """Tell whether `value` is an array of NumPy or CuPy."""
+    return isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy"
+
+
+def add_at(target: Array, index: Any, values: Array) -> None:
+    """Add `values` to `target[index]` in place, once for every time an index occurs."""
+    array_module(target).add.at(target, index, values)
+
+
+def read_only(array: Any) -> Array:
+    """Return `array` as one that nobody can write to: itself where that is so, else a copy."""
+    if isinstance(array, np.ndarray):
+        base: Any = array
+        while isinstance(base, np.ndarray) and not base.flags.writeable:
+            base = base.base
+        if base is None:
+            return array  # type: ignore[no-any-return]
+    elif is_array(array):
+        return array  # CuPy has no read-only arrays
+    copy = np.array(array)
+    copy.flags.writeable = False
+    return copy

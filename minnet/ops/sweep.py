@@ -1,0 +1,101 @@
+"""Sweep: a window sliding over an input, worked out for convolution and pooling."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+
+from ..backend import Array, Shape, array_module
+from .checks import Amount, per_axis
+from .windows import Edges, Padding, output_sizes, resolve_padding
+
+__all__ = ["Sweep"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sweep:
+    """How a window moves over an input; a number for each axis but batch and channels."""
+
+    shape: Shape  # of the input, not padded, with batch and channels
+    positions: Shape
+    window: Shape
+    stride: Shape
+    dilation: Shape
+    edges: Edges
+    groups: int = 1
+
+    @classmethod
+    def over(
+        cls,
+        shape: Shape,
+        window: Amount,
+        stride: Amount,
+        padding: Padding,
+        dilation: Amount = 1,
+        groups: int = 1,
+    ) -> Self:
+        """Work out how the window moves; ShapeError or SpecError if it can't."""
+        sizes = shape[1:-1]
+        axes = len(sizes)
+        return cls(
+            shape,
+            output_sizes(sizes, window, stride, padding, dilation),
+            per_axis(window, axes, "window"),
+            per_axis(stride, axes, "stride"),
+            per_axis(dilation, axes, "dilation"),
+            resolve_padding(padding, sizes, window, stride, dilation),
+            groups,
+        )
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether there is any padding at all."""
+        return any(map(any, self.edges))
+
+    @property
+    def padded_shape(self) -> Shape:
+        """The shape of the padded input."""
+        sizes = (n + sum(e) for n, e in zip(self.shape[1:-1], self.edges, strict=True))
+        return (self.shape[0], *sizes, self.shape[-1])
+
+    @property
+    def count(self) -> int:
+        """The number of positions in the whole batch."""
+        return self.shape[0] * math.prod(self.positions)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether an element of the input can be seen from more than one position."""
+        return any(
+            (k - 1) * d >= s
+            for k, d, s in zip(self.window, self.dilation, self.stride, strict=True)
+        )
+
+    def taps(self) -> Iterator[tuple[Shape, tuple[slice, ...]]]:
+        """Yield each element of the window, and the part of the padded input that it meets."""
+        for tap in np.ndindex(*self.window):
+            starts = (t * d for t, d in zip(tap, self.dilation, strict=True))
+            parts = (
+                slice(start, start + (n - 1) * s + 1, s)
+                for start, s, n in zip(starts, self.stride, self.positions, strict=True)
+            )
+            yield tap, (slice(None), *parts)
+
+    def pad(self, x: Array, fill: float = 0) -> Array:
+        """Return the padded input: a copy with `fill` around it, or itself if no padding."""
+        if not self.is_padded:
+            return x
+        padded: Array = array_module(x).full(self.padded_shape, fill, dtype=x.dtype)
+        self.crop(padded)[:] = x
+        return padded
+
+    def crop(self, padded: Array) -> Array:
+        """Return a view of a padded array without its padding."""
+        middle = (
+            slice(lo, lo + n) for (lo, _), n in zip(self.edges, self.shape[1:-1], strict=True)
+        )
+        return padded[(slice(None), *middle)]

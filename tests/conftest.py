@@ -1,0 +1,27 @@
+"""What all tests share: how Hypothesis behaves, and a random generator of a fixed seed."""
+
+import os
+
+# Tests run side by side, each with one thread for its matrix products: more would only wait for
+# each other. NumPy reads this when it is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import hypothesis
+import numpy as np
+import pytest
+
+hypothesis.settings.register_profile(
+    "minnet",
+    database=None,
+    deadline=None,  # no test depends on how fast the machine is
+    derandomize=True,  # the same examples in every run
+    max_examples=25,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("minnet")
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    """A generator that gives every test the same numbers."""
+    return np.random.default_rng(0)
