@@ -1,7 +1,15 @@
 """minnet: a neural-network engine on NumPy, where freezing part of a net is exact and free."""
 
-from . import layers, ops
+from . import data, layers, ops
 from .autodiff import Tensor, check_grad, grad, gradients, value_and_grad
+from .data import (
+    ClassDecoder,
+    ClassEncoder,
+    Dataset,
+    FunctionEncoder,
+    ImageEncoder,
+    ScalarDecoder,
+)
 from .errors import (
     DataError,
     FormatError,
@@ -51,17 +59,22 @@ __all__ = [
     "Augment",
     "BatchNorm",
     "Catenate",
+    "ClassDecoder",
+    "ClassEncoder",
     "Constant",
     "Conv",
     "DataError",
+    "Dataset",
     "Deconv",
     "Dropout",
     "Elementwise",
     "Embedding",
     "Flatten",
     "FormatError",
+    "FunctionEncoder",
     "GlobalMeanPool",
     "GradientError",
+    "ImageEncoder",
     "LayerNorm",
     "LeakyRamp",
     "Linear",
@@ -77,6 +90,7 @@ __all__ = [
     "Ramp",
     "ReLU",
     "Reshape",
+    "ScalarDecoder",
     "ShapeError",
     "Sigmoid",
     "Softmax",
@@ -86,6 +100,7 @@ __all__ = [
     "Tensor",
     "Transpose",
     "check_grad",
+    "data",
     "grad",
     "gradients",
     "layers",
