@@ -1,6 +1,6 @@
 """minnet: a neural-network engine on NumPy, where freezing part of a net is exact and free."""
 
-from . import data, layers, ops
+from . import data, layers, models, ops, optim
 from .autodiff import Tensor, check_grad, grad, gradients, value_and_grad
 from .data import (
     ClassDecoder,
@@ -10,6 +10,7 @@ from .data import (
     ImageEncoder,
     ScalarDecoder,
 )
+from .draw import summary
 from .errors import (
     DataError,
     FormatError,
@@ -21,6 +22,7 @@ from .errors import (
     ShapeError,
     SpecError,
 )
+from .io import load, save
 from .layers import (
     GELU,
     Add,
@@ -52,13 +54,20 @@ from .layers import (
     Tanh,
     Transpose,
 )
+from .multipliers import gradual_unfreeze, layerwise, multipliers
+from .net import Chain, Graph
+from .optim import SGD, Adam, AdamW, Progress, RMSProp, SignSGD
 
 __all__ = [
     "GELU",
+    "SGD",
+    "Adam",
+    "AdamW",
     "Add",
     "Augment",
     "BatchNorm",
     "Catenate",
+    "Chain",
     "ClassDecoder",
     "ClassEncoder",
     "Constant",
@@ -74,6 +83,7 @@ __all__ = [
     "FunctionEncoder",
     "GlobalMeanPool",
     "GradientError",
+    "Graph",
     "ImageEncoder",
     "LayerNorm",
     "LeakyRamp",
@@ -87,12 +97,15 @@ __all__ = [
     "Multiply",
     "NonFiniteError",
     "PathError",
+    "Progress",
+    "RMSProp",
     "Ramp",
     "ReLU",
     "Reshape",
     "ScalarDecoder",
     "ShapeError",
     "Sigmoid",
+    "SignSGD",
     "Softmax",
     "Softplus",
     "SpecError",
@@ -103,8 +116,16 @@ __all__ = [
     "data",
     "grad",
     "gradients",
+    "gradual_unfreeze",
     "layers",
+    "layerwise",
+    "load",
+    "models",
+    "multipliers",
     "ops",
+    "optim",
+    "save",
+    "summary",
     "value_and_grad",
 ]
 

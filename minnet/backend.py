@@ -41,9 +41,10 @@ def read_only(array: Any) -> Array:
         while isinstance(base, np.ndarray) and not base.flags.writeable:
             base = base.base
         if base is None:
-            return array  # type: ignore[no-any-return]
+            return array
     elif is_array(array):
-        return array  # CuPy has no read-only arrays
+        theirs: Array = array  # CuPy has no read-only arrays
+        return theirs
     copy = np.array(array)
     copy.flags.writeable = False
     return copy

@@ -312,6 +312,13 @@ def gradients(output: Any, inputs: Sequence[Tensor], gradient: Any = None) -> li
     -------
     list of array
         One for each input, of its shape and dtype.
+
+    Examples
+    --------
+    >>> import minnet as mn
+    >>> x, y = mn.Tensor([1.0, 2.0]), mn.Tensor([3.0])
+    >>> mn.gradients((x * x).sum(), [x, y])
+    [array([2., 4.], dtype=float32), array([0.], dtype=float32)]
     """
     wanted = {x.node: None for x in inputs}
     found: dict[Node, Array] = {}

@@ -1,0 +1,162 @@
+"""Net: what Chain and Graph share, and how nets are used — calling, inner outputs, files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..layers.base import Context
+from .arrays import Arrays
+from .call import call, inner_outputs
+
+__all__ = ["Net"]
+
+
+class Net(Arrays):
+    """A layer made of layers. Use `Chain` or `Graph`; this is what they have in common.
+
+    A net is a value: it is never changed, and whatever looks like a change returns
+    a new net that shares every layer and array that stayed. Several threads can
+    call one net at the same time.
+
+    Attributes
+    ----------
+    layers
+        The layers inside: of a Chain a tuple, of a Graph a dict by name.
+    input
+        The encoder, the shape of one example, or None; for several inputs, by port.
+    output
+        The decoder or None.
+    input_names, output_names
+        The names of the ports.
+
+    Examples
+    --------
+    >>> import minnet as mn
+    >>> isinstance(mn.Chain(3, mn.Ramp), mn.layers.Layer)
+    True
+    """
+
+    def apply(self, x: Any, context: Context | None = None) -> Any:
+        """Compute the outputs for an encoded batch, as a layer of another net does.
+
+        Parameters
+        ----------
+        x
+            An array or a Tensor, first axis the examples; a dict by port (or a tuple
+            in the order of `input_names`) for several inputs.
+        context
+            Given in training only.
+        """
+        return self._flow(
+            x,
+            lambda key, part, taken: part.apply(
+                taken, None if context is None else context.inside(key)
+            ),
+        )
+
+    def __call__(self, x: Any, give: Any = None) -> Any:
+        """Run the net as in use, not in training.
+
+        Parameters
+        ----------
+        x
+            One example, a batch (an array with one more axis in front), a list of
+            examples, or whatever the net's encoder takes. Nets of several inputs
+            take a dict by port. A Tensor goes through as a batch, with neither
+            encoder nor decoder, and can be differentiated by.
+        give
+            What to return: by default what the decoder gives, else an array.
+            `"array"` is the plain output; what else there is depends on the
+            decoder (`ClassDecoder`: `"probabilities"`, `("top", k)`).
+
+        Returns
+        -------
+        Any
+            Of one example its output, else those of all, in their order. By port if
+            the net has several outputs.
+
+        Raises
+        ------
+        ShapeError
+            If the input doesn't fit; the message says where.
+        DataError
+            If there is no example in the batch, or it holds something else than
+            finite numbers, or can't be encoded.
+        SpecError
+            If arrays are missing, or `give` is something that can't be given.
+
+        Examples
+        --------
+        >>> import numpy as np, minnet as mn
+        >>> net = mn.Chain(mn.Linear(), input=2, output=mn.ClassDecoder(["no", "yes"]))
+        >>> net = net.initialize(method="identity")
+        >>> net([0.0, 1.0]), net([[0.0, 1.0], [1.0, 0.0]])
+        ('yes', ['yes', 'no'])
+        >>> net(np.array([0.0, 1.0]), give="array")
+        array([0., 1.], dtype=float32)
+        """
+        return call(self, x, give)
+
+    def outputs(self, x: Any, at: Any) -> Any:
+        """Return the outputs of inner layers.
+
+        Parameters
+        ----------
+        x
+            A batch or one example, as for calling the net.
+        at
+            A name, position or path of a layer, or a list of them.
+
+        Returns
+        -------
+        array or dict of array
+            For a list, by what stood in it.
+
+        Raises
+        ------
+        PathError
+            If there is no such layer.
+
+        Examples
+        --------
+        >>> import numpy as np, minnet as mn
+        >>> net = mn.Chain(mn.Linear(2), mn.Ramp(), mn.Linear(4), input=(3,)).initialize()
+        >>> net.outputs(np.ones((5, 3)), at=[0, -1])[-1].shape
+        (5, 4)
+        """
+        return inner_outputs(self, x, at)
+
+    # --- each hands over to the file that does it ---------------------------------------
+
+    def summary(self, multipliers: Any = None, input_shape: Any = None) -> str:
+        """Return a table of the layers: shapes, parameters, multipliers, what is frozen.
+
+        See `minnet.summary`.
+
+        Examples
+        --------
+        >>> import minnet as mn
+        >>> print(mn.Chain(mn.Linear(2), input=3).summary())
+        layer  type    output  parameters  multiplier
+        -----  ------  ------  ----------  -------------------
+        0      Linear  2                8  1
+        total                           8  8 trained, 0 frozen
+        """
+        from ..draw import summary  # at call time: it is built on nets
+
+        return summary(self, multipliers, input_shape)
+
+    def save(self, path: Any) -> None:
+        """Write the net to one file, which `minnet.load` reads; see `minnet.save`.
+
+        Examples
+        --------
+        >>> import os, tempfile, minnet as mn
+        >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
+        >>> mn.Chain(mn.Linear(2), input=3).initialize().save(path)
+        >>> mn.load(path)
+        Chain(Linear(2), input=(3,))
+        """
+        from ..io import save  # at call time: it is built on nets
+
+        save(self, path)

@@ -1,0 +1,265 @@
+"""Updater: apply an optimizer's steps to the arrays being trained, and to nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, array_module, is_array
+from ..errors import NonFiniteError, PathError, ShapeError, SpecError
+from ..layers.base import Layer, Path, dotted
+from ..multipliers import Rules, resolve
+from ..progress import Progress, number
+from .optimizers import Optimizer
+
+__all__ = ["Updater"]
+
+# Elements updated at a time. A piece and its temporaries stay in the processor's cache,
+# where whole large arrays would go through memory once for each operation.
+PIECE = 1 << 15
+
+
+@dataclass(slots=True)
+class Trained:
+    """An array being trained, with all that its steps need; the arrays are flat views."""
+
+    array: Array
+    state: dict[str, Array]
+    multiplier: float | Array
+    mask: Array | None  # False where an elementwise multiplier is 0
+    decay: float
+    l2: float
+    shape: tuple[int, ...]
+    count: int = 0
+
+    def pieces(self) -> Iterator[slice]:
+        if not self.array.flags.c_contiguous:
+            yield slice(None)  # no flat view of it exists, so it is done whole
+        else:
+            yield from (slice(i, i + PIECE) for i in range(0, self.array.size, PIECE))
+
+
+class Updater:
+    """The working side of an optimizer: its state, and the steps it takes.
+
+    Parameters
+    ----------
+    optimizer
+        What to do.
+    net
+        The net whose arrays are trained; the rules of `weight_decay` and `l2`
+        are about its paths.
+    given
+        The net before it was initialized, if it was since: layers that the rules
+        name by themselves (`net[0]`) may be those of either.
+
+    Raises
+    ------
+    SpecError
+        If a rule of theirs names nothing in the net, or has a value that is no
+        number of at least 0.
+
+    Examples
+    --------
+    >>> import numpy as np, minnet as mn
+    >>> net = mn.Chain(mn.Linear(1, bias=False)).initialize(input_shape=(2,))
+    >>> path, weight = (0, "weight"), np.ones((2, 1))
+    >>> updater = mn.optim.Updater(mn.optim.SGD(0.1), net)
+    >>> updater.use({path: weight}, {path: 1})
+    >>> updater.step({path: np.array([[1.0], [-2.0]])}, mn.optim.Progress())
+    >>> weight
+    array([[0.9],
+           [1.2]])
+    """
+
+    def __init__(self, optimizer: Optimizer, net: Layer, given: Layer | None = None) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise SpecError(f"expected an optimizer such as SGD(0.01), got {optimizer!r}")
+        self.optimizer = optimizer
+        self._decay = _amounts(net, given, optimizer.weight_decay, "weight_decay")
+        self._l2 = _amounts(net, given, optimizer.l2, "l2")
+        self._trained: dict[Path, Trained] = {}
+
+    def use(self, arrays: Mapping[Path, Array], multipliers: Mapping[Path, float | Array]) -> None:
+        """Say what is trained from here on: at the start, and whenever that changes.
+
+        Parameters
+        ----------
+        arrays
+            The arrays to update in place. One that was not in use before starts
+            with fresh state; one that no longer is loses its state; the others
+            keep theirs.
+        multipliers
+            For each of them, its multiplier: a number, or an array that broadcasts
+            to it. What has the multiplier 0 counts as not in use.
+
+        Raises
+        ------
+        PathError
+            If an array is not of the net, or has no multiplier.
+        ShapeError
+            If an array has another shape than when it was last in use, or a
+            multiplier doesn't broadcast to it.
+        """
+        for path in arrays:
+            if path not in multipliers:
+                raise PathError("there is no multiplier for this array", path)
+        moving = {path: array for path, array in arrays.items() if np.any(multipliers[path] != 0)}
+        self._trained = {
+            path: self._prepared(path, array, multipliers[path]) for path, array in moving.items()
+        }
+
+    def _prepared(self, path: Path, array: Array, multiplier: Any) -> Trained:
+        if path not in self._decay:
+            raise PathError("the net has no array of this path that can be trained", path)
+        if not getattr(array.flags, "writeable", True):
+            raise SpecError("arrays are updated in place, but this one is read-only", path)
+        earlier = self._trained.get(path)
+        if earlier is not None and earlier.shape != array.shape:
+            raise ShapeError(f"it had shape {earlier.shape} and now has {array.shape}", path)
+        mask = None
+        if is_array(multiplier):
+            multiplier, mask = _elementwise(path, array, multiplier)
+        else:
+            multiplier = number(multiplier, f"the multiplier of {dotted(path)}")
+        if earlier is None:
+            state, count = self.optimizer.state(array), 0
+        else:
+            state, count = earlier.state, earlier.count
+        return Trained(
+            _like(array, array),
+            {name: _like(array, kept) for name, kept in state.items()},
+            multiplier,
+            mask,
+            self._decay[path],
+            self._l2[path],
+            array.shape,
+            count,
+        )
+
+    def step(self, gradients: Mapping[Path, Array], progress: Progress) -> None:
+        """Update every array in use, in place.
+
+        Parameters
+        ----------
+        gradients
+            The gradient of the loss by each array in use; those of others are ignored.
+        progress
+            How far training has come, for a learning rate that follows it.
+
+        Raises
+        ------
+        PathError, ShapeError
+            If a gradient is missing or is not of its array's shape.
+        NonFiniteError
+            If gradients are to be clipped to a length that isn't finite. Nothing
+            has been updated then.
+        """
+        rate = self._rate(progress)
+        flat = {path: _gradient(path, one, gradients) for path, one in self._trained.items()}
+        shrink = self._shrink(flat)
+        for path, one in self._trained.items():
+            one.count += 1
+            for piece in one.pieces():
+                self._update(one, piece, self._clipped(one, flat[path], piece), rate, shrink)
+
+    def _rate(self, progress: Progress) -> float:
+        rate = self.optimizer.learning_rate
+        if not callable(rate):
+            return rate
+        return number(rate(progress), f"the learning rate at {progress}", least=0.0)
+
+    def _clipped(self, one: Trained, gradient: Array, piece: slice) -> Array:
+        """Return a piece of a gradient, 0 where the element is frozen, clipped by value."""
+        part = gradient[piece]
+        xp = array_module(part)
+        if one.mask is not None:
+            part = xp.where(one.mask[piece], part, part.dtype.type(0))
+        clip = self.optimizer.clip_value
+        return part if clip is None else xp.clip(part, -clip, clip)
+
+    def _shrink(self, gradients: Mapping[Path, Array]) -> float:
+        """Return the factor that brings the gradients' common length to `clip_norm`."""
+        clip = self.optimizer.clip_norm
+        if clip is None:
+            return 1.0
+        total = 0.0
+        for path, one in self._trained.items():
+            for piece in one.pieces():
+                # float64, since squares of float32 overflow from 2e19 on.
+                part = self._clipped(one, gradients[path], piece).astype(np.float64)
+                part *= part
+                total += float(part.sum())
+            if not math.isfinite(total):
+                raise NonFiniteError("its gradient is not finite, or longer than can be told", path)
+        return min(1.0, clip / math.sqrt(total)) if total else 1.0
+
+    def _update(
+        self, one: Trained, piece: slice, gradient: Array, rate: float, shrink: float
+    ) -> None:
+        """Take the step of one piece of an array."""
+        xp = array_module(one.array)
+        array = one.array[piece]
+        mask = None if one.mask is None else one.mask[piece]
+        # Frozen elements may hold anything, infinities too, and must not come into it.
+        weights = array if mask is None else xp.where(mask, array, array.dtype.type(0))
+        whole = one.multiplier
+        multiplier: Any = whole if isinstance(whole, float) else whole[piece]
+        if shrink != 1:
+            gradient = gradient * shrink
+        if one.l2:
+            gradient = gradient + one.l2 * weights
+        state = {name: kept[piece] for name, kept in one.state.items()}
+        change = self.optimizer.direction(gradient, state, one.count) * (rate * multiplier)
+        if one.decay:
+            change += abs(multiplier) * (rate * one.decay) * weights
+        if mask is None:
+            array -= change
+        else:
+            xp.copyto(array, array - change, where=mask)
+
+
+def _amounts(net: Layer, given: Layer | None, rules: Rules, what: str) -> dict[Path, float]:
+    """Return the weight decay or L2 of each array of a net that can be trained, by path."""
+
+    def check(amount: Any, rule: str) -> float:
+        return 0.0 if amount is None else number(amount, f"{what}: the value of {rule}", least=0.0)
+
+    decisions = resolve(net, rules, lambda place: (0.0, "no rule"), check, given)
+    return {place.path: amount for place, amount, _ in decisions if not place.is_state}
+
+
+def _like(array: Array, companion: Array) -> Array:
+    """Return a companion of an array, or itself, flat: where an array has a flat view."""
+    return companion.reshape(-1 if array.flags.c_contiguous else array.shape)
+
+
+def _elementwise(path: Path, array: Array, multiplier: Array) -> tuple[Array, Array | None]:
+    """Return multipliers ready for a flat array, and where they are not 0 (None: everywhere)."""
+    xp = array_module(array)
+    try:
+        full = xp.broadcast_to(multiplier, array.shape)
+    except ValueError:
+        raise ShapeError(
+            f"multipliers of shape {multiplier.shape} don't broadcast to the array's {array.shape}",
+            path,
+        ) from None
+    full = _like(array, full)
+    mask = full != 0
+    return full.astype(array.dtype), None if mask.all() else mask
+
+
+def _gradient(path: Path, one: Trained, gradients: Mapping[Path, Array]) -> Array:
+    """Return the gradient of an array in use, in the dtype and the layout of `one.array`."""
+    if path not in gradients:
+        raise PathError("there is no gradient for this array", path)
+    gradient = gradients[path]
+    if gradient.shape != one.shape:
+        raise ShapeError(
+            f"its gradient has shape {gradient.shape}, itself it has {one.shape}", path
+        )
+    return gradient.astype(one.array.dtype, copy=False).reshape(one.array.shape)

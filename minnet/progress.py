@@ -1,0 +1,109 @@
+"""How far training has come: what every schedule is a function of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import SpecError
+
+__all__ = ["Progress", "Schedule", "number"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far training has come.
+
+    Parameters
+    ----------
+    step, round
+        How many steps and rounds are complete.
+    seconds
+        How long it has run.
+    steps, rounds, max_seconds
+        Where it will end; None is no such limit.
+    steps_per_round
+        How many steps make a round, where that is known: rounds are then also
+        counted in parts.
+
+    Examples
+    --------
+    >>> from minnet.optim import Progress
+    >>> Progress(step=30, steps=100, round=2, rounds=4).fraction
+    0.5
+    >>> Progress(step=30, round=2, rounds=4, steps_per_round=12).rounds_done
+    2.5
+    """
+
+    step: int = 0
+    steps: int | None = None
+    round: int = 0
+    rounds: int | None = None
+    seconds: float = 0.0
+    max_seconds: float | None = None
+    steps_per_round: int | None = None
+
+    @property
+    def rounds_done(self) -> float:
+        """How many rounds are complete, in parts of a round where their length is known."""
+        return self.step / self.steps_per_round if self.steps_per_round else float(self.round)
+
+    @property
+    def fraction(self) -> float:
+        """How far along, from 0 to 1: by the limit that will be reached first; 0 without limits."""
+        return min(1.0, max(self._shares()))
+
+    def _shares(self) -> Iterator[float]:
+        yield 0.0
+        for done, limit in (
+            (self.step, self.steps),
+            (self.rounds_done, self.rounds),
+            (self.seconds, self.max_seconds),
+        ):
+            if limit is not None:
+                yield done / limit if limit > 0 else 1.0
+
+
+class Schedule:
+    """The base of minnet's schedules: a number that follows the progress of training.
+
+    Any function from a `Progress` to a number will do in its place.
+    """
+
+    def __call__(self, progress: Progress) -> float:
+        raise NotImplementedError
+
+
+def number(
+    value: Any,
+    what: str,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+) -> float:
+    """Return a finite number within bounds as a Python float, else raise a SpecError.
+
+    A NumPy scalar left in an option would turn float32 weights into float64.
+    """
+    bounds = {"above": above, "at least": least, "below": below, "at most": most}
+    limits = " and ".join(f"{how} {bound:g}" for how, bound in bounds.items() if bound is not None)
+    try:
+        is_number = isinstance(value, int | float | np.integer | np.floating)
+        is_finite = is_number and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        is_finite = False
+    if (
+        not is_finite
+        or (above is not None and not value > above)
+        or (least is not None and not value >= least)
+        or (below is not None and not value < below)
+        or (most is not None and not value <= most)
+    ):
+        raise SpecError(f"{what} must be a finite number {limits}".rstrip() + f", got {value!r}")
+    return float(value)
