@@ -57,6 +57,8 @@ from .layers import (
 from .multipliers import gradual_unfreeze, layerwise, multipliers
 from .net import Chain, Graph
 from .optim import SGD, Adam, AdamW, Progress, RMSProp, SignSGD
+from .train import Measure, Stop, Trainer, TrainResult, accuracy, confusion, evaluate, top, train
+
 
 __all__ = [
     "GELU",
@@ -92,6 +94,7 @@ __all__ = [
     "LogSoftmax",
     "MaxPool",
     "MeanPool",
+    "Measure",
     "MinnetError",
     "MinnetWarning",
     "Multiply",
@@ -109,11 +112,17 @@ __all__ = [
     "Softmax",
     "Softplus",
     "SpecError",
+    "Stop",
     "Tanh",
     "Tensor",
+    "TrainResult",
+    "Trainer",
     "Transpose",
+    "accuracy",
     "check_grad",
+    "confusion",
     "data",
+    "evaluate",
     "grad",
     "gradients",
     "gradual_unfreeze",
@@ -126,6 +135,8 @@ __all__ = [
     "optim",
     "save",
     "summary",
+    "top",
+    "train",
     "value_and_grad",
 ]
 

@@ -1,0 +1,216 @@
+"""The frozen bottom of a net: found, computed once per example, and trained from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import Tensor
+from ..backend import Array
+from ..errors import MinnetError
+from ..layers import Dropout
+from ..layers.base import Layer, Path, walk
+from ..net import Chain, Graph, Net
+from ..net.wiring import head, needed_by
+from .objective import Passed
+
+__all__ = ["Bottom", "FeatureCache", "without_frozen_dropout"]
+
+
+def is_trained(part: Layer) -> bool:
+    """Tell whether any array in a layer is a Tensor, which training differentiates by."""
+    return any(
+        isinstance(array, Tensor) for _, leaf in walk(part) for array in leaf.arrays_here.values()
+    )
+
+
+def is_fixed(part: Layer) -> bool:
+    """Tell whether a layer gives the same outputs for the same inputs all through training."""
+    return not is_trained(part) and not any(leaf.is_random for _, leaf in walk(part))
+
+
+def sources(net: Net) -> dict[str | int, list[Any]]:
+    """Return, for each layer of a net, the keys of those (or the ports) that it takes from."""
+    if isinstance(net, Graph):
+        return {key: [head(source) for source in net.wiring[key]] for key in net.layers}
+    keys = net.keys()
+    return dict(zip(keys, [[], *([key] for key in keys)], strict=False))
+
+
+def without_frozen_dropout(net: Net) -> Net:
+    """Return the net with dropout off wherever nothing trained comes before it."""
+    return net.with_layers({path: Passed(name=name) for path, name in _quiet(net)})
+
+
+def _quiet(net: Net, path: Path = ()) -> Iterator[tuple[Path, str | None]]:
+    """Yield the path and name of each Dropout that nothing trained comes before."""
+    taken_from = sources(net)
+    above: set[str | int] = set()  # what comes out of these depends on something trained
+    for key, part in net.children():
+        if not above.isdisjoint(taken_from[key]):
+            above.add(key)
+            continue
+        if isinstance(part, Net):
+            yield from _quiet(part, (*path, key))
+        elif isinstance(part, Dropout):
+            yield (*path, key), part.name
+        if is_trained(part):
+            above.add(key)
+
+
+# --- dividing a net -------------------------------------------------------------------------
+
+
+def _divided_chain(chain: Chain, path: Path) -> tuple[list[tuple[Path, Layer]], dict[Path, Layer]]:
+    """Return the fixed layers at the beginning of a chain, and what to put in their places."""
+    steps: list[tuple[Path, Layer]] = []
+    places: dict[Path, Layer] = {}
+    for key, part in chain.children():
+        here = (*path, key)
+        if not is_fixed(part):
+            if isinstance(part, Chain):  # it may begin with fixed layers, too
+                more, inside = _divided_chain(part, here)
+                return steps + more, places | inside
+            break
+        steps.append((here, part))
+        places[here] = Passed(name=part.name)
+    return steps, places
+
+
+def _divided_graph(graph: Graph) -> tuple[Graph | None, list[str], Graph]:
+    """Return the graph of the fixed layers, what it gives in what order, and the graph above."""
+    taken_from = sources(graph)
+    below: set[Any] = set(graph.input_names)
+    for key, part in graph.children():
+        one_output = not isinstance(part, Net) or len(part.output_names) == 1
+        if one_output and is_fixed(part) and below.issuperset(taken_from[key]):
+            below.add(key)
+    wires = {key: wire for key, wire in graph.wiring.items() if key not in below}
+    taken = dict.fromkeys(source for wire in wires.values() for source in wire)
+    # A Constant takes no input and gives a single example: it is wanted on both sides.
+    wires.update({key: () for key in taken if key in below and graph.wiring.get(key) == ()})
+    # What crosses from below becomes, under its own name, an input of the graph above.
+    crossing = [source for source in taken if source in below and source not in wires]
+    needed = needed_by(crossing, graph.wiring)
+    fixed = {key: part for key, part in graph.layers.items() if key in needed}
+    if not fixed:
+        return None, [], graph
+    above = Graph({key: part for key, part in graph.layers.items() if key in wires}, wires)
+    inner = {key: graph.wiring[key] for key in fixed}
+    return Graph(fixed, {**inner, **{f"-> {key}": key for key in crossing}}), crossing, above
+
+
+class Bottom:
+    """The fixed layers below the first that is trained or random, and the net above them.
+
+    A Chain is divided between two layers, in a Chain that begins it between two of that
+    one's; a Graph wherever the fixed layers end. (A Graph inside another net counts as
+    one layer.)
+
+    Parameters
+    ----------
+    live
+        The net with a Tensor for every trainable array.
+
+    Attributes
+    ----------
+    above
+        The net that is left, with all paths as they were. It takes what calling the
+        bottom gives: an array, or a dict of arrays where a Graph is cut through several
+        wires.
+    """
+
+    def __init__(self, live: Net) -> None:
+        self.above: Net = live
+        self._steps: list[tuple[Path, Layer]] = []
+        self._crossing: list[str] = []
+        if isinstance(live, Graph):
+            below, self._crossing, self.above = _divided_graph(live)
+            self._steps = [] if below is None else [((), below)]
+        elif isinstance(live, Chain):
+            self._steps, places = _divided_chain(live, ())
+            self.above = live.with_layers(places)
+        # Flattening an image is not worth remembering; multiplying it by weights is.
+        self.is_costly = any(leaf.arrays_here for _, part in self._steps for _, leaf in walk(part))
+
+    def __call__(self, x: Any) -> Any:
+        """Return the outputs of the bottom for a batch of encoded inputs."""
+        with np.errstate(all="ignore"):  # the loss tells if something is not finite
+            for path, part in self._steps:
+                try:
+                    x = part.apply(x)
+                except MinnetError as error:
+                    for key in reversed(path):
+                        error.inside(key)
+                    raise
+        if len(self._crossing) > 1:
+            return {source: x[f"-> {source}"] for source in self._crossing}
+        return x
+
+    def is_like(self, other: Bottom) -> bool:
+        """Tell whether another bottom is made of the very same layers."""
+        mine, others = (
+            [leaf for path, part in bottom._steps for leaf in walk(part, path)]
+            for bottom in (self, other)
+        )
+        return len(mine) == len(others) and all(
+            path == other_path and (leaf is other or isinstance(leaf, Passed))
+            for (path, leaf), (other_path, other) in zip(mine, others, strict=True)
+        )
+
+
+# --- remembering ------------------------------------------------------------------------------
+
+
+class FeatureCache:
+    """The outputs of the frozen bottom for every example of some data, each computed once.
+
+    Parameters
+    ----------
+    bottom
+        What computes them.
+    count
+        The number of examples.
+    limit
+        The largest size in bytes; beyond it nothing is kept and everything computed
+        again each time.
+    """
+
+    def __init__(self, bottom: Bottom, count: int, limit: float) -> None:
+        self.bottom = bottom
+        self.limit = limit if bottom.is_costly else 0.0
+        self.features: dict[str, Array] = {}
+        self._is_missing = np.ones(count, bool)
+        self._missing = count
+
+    def is_of(self, bottom: Bottom) -> bool:
+        """Tell whether these are the features that `bottom` gives."""
+        return self.bottom is bottom or self.bottom.is_like(bottom)
+
+    def __call__(self, positions: Array, read: Callable[[Array], Any]) -> Any:
+        """Return the features of some examples; `read(positions)` gives their encoded inputs."""
+        if self._missing and self.limit:
+            wanted = positions[self._is_missing[positions]]
+            if wanted.size:
+                self._keep(wanted, self.bottom(read(wanted)))
+        if not self.limit:
+            return self.bottom(read(positions))
+        found = {port: array[positions] for port, array in self.features.items()}
+        return found if len(found) > 1 else found[""]
+
+    def _keep(self, positions: Array, fresh: Any) -> None:
+        parts = fresh if isinstance(fresh, Mapping) else {"": fresh}
+        count = len(self._is_missing)
+        if not self.features:
+            if sum(part.nbytes for part in parts.values()) / len(positions) * count > self.limit:
+                self.limit = 0.0  # the first batch is computed twice, once in a training
+                return
+            self.features = {
+                port: np.empty((count, *part.shape[1:]), part.dtype) for port, part in parts.items()
+            }
+        for port, part in parts.items():
+            self.features[port][positions] = part
+        self._is_missing[positions] = False
+        self._missing -= len(positions)

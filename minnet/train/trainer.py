@@ -1,0 +1,331 @@
+"""Trainer: the training loop in your hands, one step at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import Tensor, gradients, value
+from ..backend import Array
+from ..errors import DataError, NonFiniteError, SpecError
+from ..layers.base import Context, Path, boolean, positive, walk
+from ..multipliers import MultiplierTable, Rules
+from ..multipliers import multipliers as resolve_multipliers
+from ..net import Net
+from ..net.inner import tapped
+from ..optim import Adam, Optimizer, Updater
+from ..progress import Progress
+from .feed import encoded
+from .frozen import Bottom, without_frozen_dropout
+from .objective import LossSpec, choose_objective
+
+__all__ = ["Trainer"]
+
+
+class Trainer:
+    """Trains a net step by step; `train` is built on it.
+
+    Parameters
+    ----------
+    net
+        An initialized net. It is never changed: `trainer.net` gives the trained one.
+    optimizer
+        `Adam()` when left out.
+    loss
+        Chosen from the net's end when left out; a name or a function, see `train`.
+    multipliers
+        The rules that say how fast each array learns, see `minnet.multipliers`.
+    seed
+        Of what is random in training (dropout, augmentation).
+    frozen_dropout
+        Whether dropout below the first trainable array is active, too.
+    given
+        The net before it was initialized, if it was since: layers that rules name by
+        themselves (`net[0]`) may be those of either.
+
+    Attributes
+    ----------
+    table
+        The `MultiplierTable` that the rules came to.
+    progress
+        How far training has come; a step counts itself, see `set_progress` for the rest.
+    steps
+        How many steps were made.
+
+    Raises
+    ------
+    SpecError
+        If the net has arrays missing, or a rule or option is wrong.
+
+    Examples
+    --------
+    >>> import numpy as np, minnet as mn
+    >>> net = mn.Chain(mn.Linear(8), mn.Tanh(), mn.Linear(1), input=2).initialize()
+    >>> trainer = mn.Trainer(net, mn.SGD(0.1), multipliers={0: None, ...: 1})
+    >>> x, y = np.eye(2, dtype="float32"), np.ones((2, 1), "float32")
+    >>> losses = [trainer.step(x, y) for _ in range(20)]
+    >>> losses[-1] < losses[0], trainer.net["0.weight"] is net["0.weight"]
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        optimizer: Optimizer | None = None,
+        loss: LossSpec = None,
+        multipliers: Rules = None,
+        seed: int = 0,
+        frozen_dropout: bool = True,
+        given: Net | None = None,
+    ) -> None:
+        if not isinstance(net, Net):
+            raise SpecError(f"expected a Chain or Graph to train, got {type(net).__name__}")
+        _check_initialized(net)
+        self.optimizer = Adam() if optimizer is None else optimizer
+        if not isinstance(self.optimizer, Optimizer):
+            raise SpecError(f"optimizer must be one such as Adam() or SGD(0.1), got {optimizer!r}")
+        self.objective = choose_objective(net, loss)
+        self.table: MultiplierTable = resolve_multipliers(net, multipliers, given)
+        self.frozen_dropout = boolean(frozen_dropout, "frozen_dropout")
+        self.progress = Progress()
+        self.steps = 0
+        self._random = np.random.default_rng([positive(seed, "seed", 0), 1])
+        self._updater = Updater(self.optimizer, net, given)
+        self._base = net  # all that is not trained at present is as it is here
+        self._arrays: dict[Path, Array] = {}  # what is trained, written to in place
+        self._before: dict[Path, Array] = {}  # the same before the last step
+        self._state: dict[Path, Array] = {}  # running statistics
+        self._state_before = self._state
+        self._make_live(self.table.at(self.progress))
+        self.set_progress(self.progress)
+
+    # --- the net ----------------------------------------------------------------------------
+
+    @property
+    def net(self) -> Net:
+        """The net as trained so far, a value of its own; frozen arrays are the same objects.
+
+        Examples
+        --------
+        >>> import minnet as mn
+        >>> net = mn.Chain(mn.Linear(1), input=2).initialize()
+        >>> mn.Trainer(net, multipliers=None).net == net
+        False
+        """
+        changed = {**self._arrays, **self._state}
+        return self._base.with_arrays(changed) if changed else self._base
+
+    @property
+    def trainable(self) -> tuple[Path, ...]:
+        """The paths of the arrays that are trained at present.
+
+        Examples
+        --------
+        >>> import minnet as mn
+        >>> net = mn.Chain(mn.Linear(3), mn.Linear(1), input=2).initialize()
+        >>> mn.Trainer(net, multipliers={0: None}).trainable
+        ((1, 'weight'), (1, 'bias'))
+        """
+        return tuple(self._tensors)
+
+    def set_progress(self, progress: Progress) -> None:
+        """Say how far training has come, and read schedules of multipliers again.
+
+        `train` does so before every round. A weight that thaws starts with fresh
+        optimizer state.
+
+        Examples
+        --------
+        >>> import minnet as mn
+        >>> net = mn.Chain(mn.Linear(3), mn.Linear(1), input=2).initialize()
+        >>> trainer = mn.Trainer(net, multipliers=mn.gradual_unfreeze())
+        >>> len(trainer.trainable)
+        2
+        >>> trainer.set_progress(mn.Progress(round=1))
+        >>> len(trainer.trainable)
+        4
+        """
+        now = self.table.at(progress)
+        if set(now) != set(self._tensors):
+            self._make_live(now)
+        self._updater.use(self._arrays, now)
+        self.progress = progress
+
+    def _make_live(self, now: Mapping[Path, Any]) -> None:
+        """Make a Tensor of each array trained from now on, and of nothing else."""
+        current = self.net
+        kept = {path: self._arrays[path] for path in now if path in self._arrays}
+        before = {path: self._before[path] for path in kept}
+        self._arrays = {p: kept[p] if p in kept else current._at(p).copy() for p in now}
+        self._before = {p: before[p] if p in kept else current._at(p).copy() for p in now}
+        self._base, self._state, self._state_before = current, {}, {}
+        self._tensors = {path: Tensor(array) for path, array in self._arrays.items()}
+        live = self.objective.without_ends(current).with_arrays(self._tensors)
+        self._live = live if self.frozen_dropout else without_frozen_dropout(live)
+        self.bottom = Bottom(self._live)
+
+    def plain_above(self) -> Net:
+        """Return the part above the frozen bottom as it is now, with plain arrays."""
+        return self.bottom.above.with_arrays({**self._arrays, **self._state})
+
+    # --- steps ------------------------------------------------------------------------------
+
+    def step(self, x: Any, y: Any) -> float:
+        """Train on one batch and return its loss.
+
+        Parameters
+        ----------
+        x, y
+            Inputs and targets as the net's encoder and decoder take them (dicts by
+            port for several).
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss or a gradient is not finite; `trainer.net` is then the last net
+            whose loss was.
+        DataError, ShapeError
+            If the batch can't be used, or doesn't fit the net.
+
+        Examples
+        --------
+        >>> import numpy as np, minnet as mn
+        >>> trainer = mn.Trainer(mn.Chain(mn.Linear(1), input=2).initialize())
+        >>> trainer.step(np.zeros((3, 2)), [1, 2, 3])
+        4.666666507720947
+        """
+        inputs = encoded(self._base, x)
+        targets = self.objective.targets(self._base, y)
+        _check_counts(inputs, targets)
+        features = self.bottom(inputs)
+        loss = self.step_above(features, targets, lambda: inputs)[0]
+        self.progress = dataclasses.replace(self.progress, step=self.steps)
+        return loss
+
+    def step_above(
+        self, features: Any, targets: Any, inputs: Callable[[], Any]
+    ) -> tuple[float, Any, Any]:
+        """Train on the outputs of the frozen bottom; what `train` does once they are known.
+
+        Parameters
+        ----------
+        features
+            What the bottom gave for a batch.
+        targets
+            The targets as the loss takes them.
+        inputs
+            Gives what went into the bottom, for finding out where something went wrong.
+
+        Returns
+        -------
+        loss, outputs, targets
+            The loss, the outputs before what the loss takes over, and the targets in
+            their shape.
+        """
+        context = Context(self._random, updates=dict(self._state))
+        with np.errstate(all="ignore"):  # whatever becomes infinite or NaN is reported below
+            outputs = self.bottom.above.apply(features, context)
+            targets = self.objective.fitted(outputs, targets)
+            loss = self.objective(outputs, targets)
+            number = float(value(loss))
+            if not math.isfinite(number):
+                raise self._loss_not_finite(inputs())
+            if self._tensors:
+                self._descend(loss)
+        self._state_before, self._state = self._state, context.updates
+        self.steps += 1
+        return number, outputs, targets
+
+    def _descend(self, loss: Any) -> None:
+        """Find the gradients and update the arrays."""
+        if not isinstance(loss, Tensor):
+            raise SpecError(
+                "the loss doesn't depend on what is trained: compute it from the outputs, "
+                "with operators or with functions from minnet.ops"
+            )
+        tensors = self._tensors
+        found = dict(zip(tensors, gradients(loss, list(tensors.values())), strict=True))
+        for path in reversed(found):  # the backward pass came by the last one first
+            if not _is_finite(found[path]):
+                raise self._not_finite("its gradient is", path)
+        for path, array in self._arrays.items():
+            np.copyto(self._before[path], array)
+        try:
+            self._updater.step(found, self.progress)
+        except NonFiniteError as error:  # a length beyond what floats hold
+            raise self._not_finite("its gradient is", error.path) from None
+        except BaseException:  # Ctrl-C, too, leaves no step half made
+            self._state_before = self._state
+            self._take_back()
+            raise
+
+    # --- what is not finite -----------------------------------------------------------------
+
+    def check_arrays(self) -> None:
+        """Raise a NonFiniteError if a trained array is not finite, which no loss may have shown."""
+        for path, array in self._arrays.items():
+            if not _is_finite(array):
+                self._take_back()
+                raise self._not_finite("after the last step it is", path, self.steps)
+
+    def _loss_not_finite(self, inputs: Any) -> NonFiniteError:
+        """Return the error for a loss that is not finite, the step before it taken back."""
+        seen: dict[Path, list[Any]] = {path: [] for path, _ in walk(self._live)}
+        tapped(self._live, seen).apply(inputs, Context(np.random.default_rng(0)))
+        path: Path = ()
+        for where, outputs in seen.items():
+            if not all(np.isfinite(value(part)).all() for part in outputs):
+                path = where
+                break
+        self._take_back()
+        what = "its output, and with it the loss, is" if path else "the loss is"
+        return self._not_finite(what, path)
+
+    def _take_back(self) -> None:
+        """Make all arrays what they were before the last step, or at worst in the beginning."""
+        for path, array in self._arrays.items():
+            before = self._before[path]
+            np.copyto(array, before if _is_finite(before) else self._base._at(path))
+        self._state = self._state_before
+
+    def _not_finite(self, what: str, path: Path, step: int | None = None) -> NonFiniteError:
+        """Return the error for something at `path` in a step, by default the one being made."""
+        step, round = self.steps + 1 if step is None else step, self.progress.round + 1
+        error = NonFiniteError(
+            f"{what} not finite in round {round}, step {step}: "
+            "a smaller learning rate, clip_norm=, or other initial weights usually help",
+            path,  # where it first appeared
+        )
+        error.round, error.step, error.net = round, step, self.net
+        return error
+
+
+def _is_finite(array: Array) -> bool:
+    """Tell whether all of an array is finite."""
+    # A sum of squares is quick, but may overflow where every element is finite.
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
+
+
+def _check_initialized(net: Net) -> None:
+    for path, part in walk(net):
+        for name in part.own_names():
+            if name not in part.arrays_here:
+                kind = type(part).__name__
+                raise SpecError(f"{kind} has no {name} yet: initialize(...) the net first", path)
+
+
+def _check_counts(inputs: Any, targets: Any) -> None:
+    parts = [
+        *(inputs.values() if isinstance(inputs, Mapping) else [inputs]),
+        *(targets.values() if isinstance(targets, Mapping) else [targets]),
+    ]
+    counts = [len(part) for part in parts]
+    if len(set(counts)) > 1 or counts[0] == 0:
+        raise DataError(
+            "a batch has one or more examples, every one with an input and a target for each "
+            f"port, got {', '.join(map(str, counts))}"
+        )
