@@ -14,7 +14,7 @@ from ..data.ports import pick
 from ..errors import DataError
 from ..net import Net
 from ..net.call import encode
-from .frozen import Bottom, FeatureCache
+from .frozen import Bottom, FeatureCache, Passes
 from .objective import Objective
 
 __all__ = ["Batch", "Feed", "encoded", "encoded_ports", "round_size"]
@@ -103,6 +103,7 @@ class Feed:
         self.source, self.net, self.objective = source, net, objective
         self.keep_bytes, self.rows = keep_bytes, rows
         self.cache: FeatureCache | None = None
+        self.passes = Passes()
         self.targets: Array | None = None  # of all examples, where that is a number each
         self.is_checked = False
         if isinstance(source, ArraySource):
@@ -130,7 +131,7 @@ class Feed:
             yield from self._stream(bottom, batch_size)
             return
         if self.cache is None or not self.cache.is_of(bottom):
-            self.cache = FeatureCache(bottom, len(self.source), self.keep_bytes)
+            self.cache = FeatureCache(bottom, len(self.source), self.keep_bytes, self.passes)
         for positions in self._positions(batch_size, random):
             features = self.cache(positions, self._read)
             yield Batch(features, self._targets(positions), partial(self._read, positions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..net import Chain, Graph, Net
 from ..net.wiring import head, needed_by
 from .objective import Passed
 
-__all__ = ["Bottom", "FeatureCache", "without_frozen_dropout"]
+__all__ = ["Bottom", "FeatureCache", "Passes", "without_frozen_dropout"]
 
 
 def is_trained(part: Layer) -> bool:
@@ -164,6 +165,14 @@ class Bottom:
 # --- remembering ------------------------------------------------------------------------------
 
 
+@dataclass
+class Passes:
+    """How many examples the frozen bottom was asked for, and how many it computed."""
+
+    asked: int = 0
+    computed: int = 0
+
+
 class FeatureCache:
     """The outputs of the frozen bottom for every example of some data, each computed once.
 
@@ -176,10 +185,12 @@ class FeatureCache:
     limit
         The largest size in bytes; beyond it nothing is kept and everything computed
         again each time.
+    passes
+        Where to count what it saves; only of a bottom that has arrays.
     """
 
-    def __init__(self, bottom: Bottom, count: int, limit: float) -> None:
-        self.bottom = bottom
+    def __init__(self, bottom: Bottom, count: int, limit: float, passes: Passes) -> None:
+        self.bottom, self.passes = bottom, passes
         self.limit = limit if bottom.is_costly else 0.0
         self.features: dict[str, Array] = {}
         self._is_missing = np.ones(count, bool)
@@ -191,14 +202,21 @@ class FeatureCache:
 
     def __call__(self, positions: Array, read: Callable[[Array], Any]) -> Any:
         """Return the features of some examples; `read(positions)` gives their encoded inputs."""
+        if self.bottom.is_costly:
+            self.passes.asked += positions.size
         if self._missing and self.limit:
             wanted = positions[self._is_missing[positions]]
             if wanted.size:
-                self._keep(wanted, self.bottom(read(wanted)))
+                self._keep(wanted, self._compute(wanted, read))
         if not self.limit:
-            return self.bottom(read(positions))
+            return self._compute(positions, read)
         found = {port: array[positions] for port, array in self.features.items()}
         return found if len(found) > 1 else found[""]
+
+    def _compute(self, positions: Array, read: Callable[[Array], Any]) -> Any:
+        if self.bottom.is_costly:
+            self.passes.computed += positions.size
+        return self.bottom(read(positions))
 
     def _keep(self, positions: Array, fresh: Any) -> None:
         parts = fresh if isinstance(fresh, Mapping) else {"": fresh}

@@ -150,4 +150,11 @@ class Loop:
             steps=self.trainer.steps,
             best_round=self.best_round or len(self.history),
             stopped=stopped,
+            reused=self._reused(),
         )
+
+    def _reused(self) -> float:
+        """Return the share of the frozen bottom's work that was not done again."""
+        passes = [feed.passes for feed in (self.feed, self.held) if feed is not None]
+        asked = sum(part.asked for part in passes)
+        return max(0.0, 1 - sum(part.computed for part in passes) / asked) if asked else 0.0

@@ -39,6 +39,9 @@ class TrainResult:
         The round of `net`, counted from 1; 0 if no round was complete.
     stopped
         Why it stopped, in words.
+    reused
+        Which share of the examples' passes through the frozen bottom (validation
+        included) was saved by keeping what had come out of it.
 
     Examples
     --------
@@ -61,6 +64,7 @@ class TrainResult:
     steps: int
     best_round: int
     stopped: str
+    reused: float = 0.0
 
     def curve(self, name: str) -> list[float]:
         """Return one column of the history, such as `"validation_accuracy"`.
