@@ -68,14 +68,17 @@ def test_reuse_changes_nothing_but_rounding(data):
 
 def test_each_example_passes_the_frozen_bottom_once():
     counter = Counter()
-    quiet(counted_net(counter), points(60), multipliers=HEAD, rounds=4)
+    result = quiet(counted_net(counter), points(60), multipliers=HEAD, rounds=4)
     assert counter.examples == 60
+    assert result.reused == 0.75
 
 
 def test_without_reuse_it_passes_once_a_round():
     counter = Counter()
-    quiet(counted_net(counter), points(60), multipliers=HEAD, rounds=4, reuse_frozen=False)
+    net = counted_net(counter)
+    result = quiet(net, points(60), multipliers=HEAD, rounds=4, reuse_frozen=False)
     assert counter.examples == 4 * 60
+    assert result.reused == 0.0
 
 
 def test_validation_data_passes_once_too():
@@ -89,8 +92,9 @@ def test_validation_data_passes_once_too():
 
 def test_a_trained_bottom_is_computed_each_round():
     counter = Counter()
-    quiet(counted_net(counter), points(60), rounds=4)
+    result = quiet(counted_net(counter), points(60), rounds=4)
     assert counter.examples == 240
+    assert result.reused == 0.0
 
 
 def test_batches_of_a_stream_are_not_kept():

@@ -119,6 +119,11 @@ def test_measures_may_be_arrays_and_are_kept_in_the_history():
     assert result.curve("validation_by_column")[1].sum() == pytest.approx(1, rel=1e-5)
 
 
+def test_a_measure_prints_itself():
+    assert repr(mn.top(5)) == "Measure(name='top_5', add=False)"
+    assert repr(mn.confusion) == "Measure(name='confusion', add=True)"
+
+
 def test_no_measure_at_all():
     for measure in (None, ()):
         assert list(scored(SCORES, [0, 1, 0, 1], measure=measure)) == ["loss"]
@@ -176,6 +181,7 @@ def test_evaluate_takes_streams_and_data_sets():
         (mn.Measure("loss", lambda o, t: 0.0), "both be called 'loss'"),
         ("top_4", "no top 4 of 3"),
         (mn.Measure("words", lambda o, t: "many"), "'words' must give a number"),
+        (mn.Measure("ragged", lambda o, t: [[1], [2, 3]]), "'ragged' must give a number"),
         (mn.Measure("nothing", lambda o, t: None), "'nothing' must give a number"),
     ],
 )

@@ -39,6 +39,11 @@ def test_stop_waits_for_an_improvement(stop, values, answer):
     assert stop(rows(validation_loss=values)) is answer
 
 
+def test_stop_says_what_there_is_when_its_metric_is_not():
+    with pytest.raises(SpecError, match="no 'hinge' to stop by: there are loss"):
+        mn.Stop("hinge")(rows(round=[1], loss=[2.0], seconds=[0.1]))
+
+
 def test_losses_and_errors_should_fall_and_everything_else_rise():
     for falls in ("loss", "validation_loss", "my_error", "mse", "validation_mae", "rmse"):
         assert better(falls, 1.0, 2.0) and not better(falls, 2.0, 1.0)
@@ -146,6 +151,8 @@ def test_progress_in_a_bar(capsys, progress):
     assert out == ""
     last = err.rstrip().rsplit("\r", 1)[-1]
     assert "100%" in last and "round 2" in last and "validation_accuracy" in last
+    mn.train(classifier(), points(2000), batch_size=1, progress=progress, callbacks=lambda *_: True)
+    assert "no limit given: training for 10 rounds" in capsys.readouterr().err
 
 
 def test_without_tqdm_there_are_lines_unless_a_bar_is_asked_for(capsys, monkeypatch):
@@ -197,6 +204,22 @@ def test_a_final_softmax_in_a_graph_or_in_one_inside_is_folded():
     around = mn.Graph({"in": mn.Linear(2), "block": block}, {"in": "input", "block": "in"})
     assert goal(around) == ("cross_entropy", "classes", ("block", "end"))
     assert goal(mn.Chain(2, block)) == ("cross_entropy", "classes", (1, "end"))
+
+
+def test_a_softmax_at_one_of_several_outputs_of_a_block_is_folded():
+    inner = mn.Graph(
+        {"l": mn.Linear(3), "end": mn.Softmax()}, {"l": "input", "end": "l", "a": "end", "b": "l"}
+    )
+    around = mn.Graph({"block": inner}, {"block": "input", "x": "block.a", "y": "block.b"})
+    chosen = choose_objective(around).goals
+    assert chosen["x"].folded[0] == ("block", "end") and chosen["x"].loss == "cross_entropy"
+    assert (chosen["y"].folded, chosen["y"].loss) == (None, "mean_squared_error")
+    x, y = DATA
+    net = around.initialize(input_shape=(2,))
+    said = net(x)
+    by_hand = -np.log(said["x"][np.arange(64), y]).mean() + (said["y"] ** 2).mean()
+    found = mn.evaluate(net, (x, {"x": y, "y": np.zeros((64, 3))}))["loss"]
+    assert found == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_a_function_that_happens_to_be_called_cross_entropy_gets_the_probabilities():

@@ -1,13 +1,11 @@
-"""Trainer: training a step at a time, schedules of multipliers, and what is not finite."""
-
-import pickle
+"""Trainer: training a step at a time, and schedules of multipliers."""
 
 import numpy as np
 import pytest
 from train_samples import classifier, points, quiet, same_bits, same_nets
 
 import minnet as mn
-from minnet.errors import DataError, NonFiniteError, ShapeError, SpecError
+from minnet.errors import DataError, ShapeError, SpecError
 from minnet.optim import Cosine, Progress, StepDecay
 
 
@@ -154,129 +152,6 @@ def test_a_net_all_of_which_is_frozen_for_now_makes_steps_that_change_nothing():
     assert len(trainer.trainable) == 4 and not same_nets(trainer.net, net)
 
 
-# --- what is not finite -------------------------------------------------------------------------
-
-
-def explosive(gain=1e30):
-    """A net whose middle layer makes numbers too large for float32 once its input is large."""
-    return mn.Chain(
-        first=mn.Linear(2),
-        middle=mn.Chain(blow=mn.Elementwise(Blow(gain)), last=mn.Linear(2)),
-        end=mn.Linear(1),
-    ).initialize(method="identity", input_shape=(2,))
-
-
-class Blow:
-    def __init__(self, gain):
-        self.gain = np.float32(gain)
-
-    def __call__(self, x):
-        return x * self.gain
-
-
-def test_a_loss_that_is_not_finite_says_when_and_in_which_layer():
-    x = np.ones((4, 2), np.float32)
-    trainer = mn.Trainer(explosive(), mn.SGD(0.0001), loss="mean_absolute_error")
-    with pytest.raises(NonFiniteError) as caught:
-        trainer.step(1e20 * x, np.zeros(4))
-    error = caught.value
-    assert error.path == ("middle", "blow")
-    assert (error.round, error.step) == (1, 1)
-    assert "middle.blow: its output" in str(error) and "round 1, step 1" in str(error)
-    assert isinstance(error, ArithmeticError)
-
-
-def test_a_loss_that_is_not_finite_while_all_outputs_are_names_no_layer():
-    net = mn.Chain(mn.Linear(1)).initialize(input_shape=(2,))
-    trainer = mn.Trainer(net, loss=lambda outputs, targets: mn.ops.log(outputs * 0).mean())
-    with pytest.raises(NonFiniteError, match=r"^the loss is not finite") as caught:
-        trainer.step(np.ones((4, 2)), np.zeros(4))
-    assert caught.value.path == ()
-
-
-def test_a_gradient_that_is_not_finite_names_the_array_and_changes_nothing():
-    x = np.ones((4, 2), np.float32)
-    layers = mn.Linear(1), mn.Elementwise("sqrt"), mn.Linear(1)  # a root is infinitely steep at 0
-    net = mn.Chain(*layers).initialize(method=0, input_shape=(2,))
-    net = net.with_arrays({"2.weight": [[1.0]]})
-    trainer = mn.Trainer(net)
-    with pytest.raises(NonFiniteError) as caught:
-        trainer.step(x, np.ones(4))
-    error = caught.value
-    assert error.path[0] == 0 and "its gradient is not finite in round 1, step 1" in str(error)
-    assert same_nets(error.net, net) and same_nets(trainer.net, net)
-    assert trainer.steps == 0
-
-
-def test_of_several_gradients_the_one_that_the_backward_pass_came_by_first_is_named():
-    layers = mn.Linear(2), mn.Linear(1, bias=False), mn.Elementwise("sqrt"), mn.Linear(1)
-    net = mn.Chain(*layers).initialize(method=0, input_shape=(2,))
-    trainer = mn.Trainer(net.with_arrays({"3.weight": [[1.0]]}))
-    with pytest.raises(NonFiniteError, match=r"^1.weight: its gradient"):
-        trainer.step(np.ones((4, 2)), np.ones(4))
-
-
-def test_the_last_good_net_may_be_from_before_something_thawed():
-    x, y = points()
-    net = small(mn.Linear(4), mn.Ramp)
-    rules = [(0, lambda progress: float(progress.round)), (..., 1)]
-    trainer = mn.Trainer(net, mn.SGD(1e40), multipliers=rules)
-    trainer.step(x, y)  # spoils what is trained so far
-    trainer.set_progress(Progress(round=1))
-    with pytest.raises(NonFiniteError) as caught:
-        trainer.step(x, y)
-    assert (caught.value.round, caught.value.step) == (2, 2)
-    assert same_nets(caught.value.net, net)
-
-
-def test_the_net_of_the_error_is_the_last_one_whose_loss_was_finite():
-    x, y = points()
-    trainer = mn.Trainer(small(mn.Linear(4), mn.Ramp), mn.SGD(1e25), loss="cross_entropy")
-    nets = [trainer.net]
-    with pytest.raises(NonFiniteError) as caught:
-        for _ in range(10):
-            trainer.step(x, y)
-            nets.append(trainer.net)
-    assert len(nets) > 1  # it was a step that spoilt it
-    error = caught.value
-    assert error.step == len(nets)
-    assert same_nets(error.net, nets[-2]) and same_nets(trainer.net, nets[-2])
-    assert all(np.isfinite(array).all() for array in error.net.arrays().values())
-    assert np.isfinite(mn.evaluate(error.net, (x, y))["loss"])
-
-
-def test_running_statistics_go_back_with_the_arrays():
-    x, y = points()
-    net = small(mn.BatchNorm(), mn.Linear(4))
-    trainer = mn.Trainer(net)
-    trainer.step(x, y)
-    before = trainer.net
-    trainer.step(x, y)
-    trainer._arrays[1, "weight"][:] = np.inf
-    with pytest.raises(NonFiniteError) as caught:
-        trainer.step(x, y)
-    assert caught.value.path == (1,)
-    assert same_nets(caught.value.net, before)
-
-
-def test_the_error_can_be_pickled():
-    trainer = mn.Trainer(explosive(), loss="mean_absolute_error")
-    with pytest.raises(NonFiniteError) as caught:
-        trainer.step(np.full((4, 2), 1e20), np.zeros(4))
-    copy = pickle.loads(pickle.dumps(caught.value))
-    assert (copy.path, copy.step, str(copy)) == (("middle", "blow"), 1, str(caught.value))
-    assert same_nets(copy.net, caught.value.net)
-
-
-def test_clipping_a_gradient_whose_length_floats_cannot_hold_says_which():
-    net = mn.Chain(mn.Linear(1, bias=False)).initialize(input_shape=(2,)).astype("float64")
-    trainer = mn.Trainer(net, mn.SGD(clip_norm=1.0), loss=lambda o, t: (o * 1e200).mean())
-    with pytest.raises(NonFiniteError) as caught:
-        trainer.step(np.ones((4, 2)), np.zeros(4))
-    assert caught.value.path == (0, "weight") and caught.value.step == 1
-    assert same_nets(caught.value.net, net)
-
-
 # --- refused ------------------------------------------------------------------------------------
 
 
@@ -330,6 +205,22 @@ def test_a_batch_that_cannot_be_used_is_refused_and_changes_nothing(x, y, error,
     with pytest.raises(error, match=message):
         trainer.step(x, y)
     assert same_nets(trainer.net, net) and trainer.steps == 0
+
+
+def test_ports_must_all_be_given():
+    net = mn.Graph(
+        {"sum": mn.Add(), "l": mn.Linear(2)}, {"sum": ("a", "b"), "l": "sum", "x": "l", "y": "sum"}
+    ).initialize(input_shape={"a": (2,), "b": (2,)})
+    trainer, x, _ = mn.Trainer(net), *points(8)
+    assert trainer.step({"a": x, "b": x}, {"x": x, "y": x}) > 0
+    for inputs in (x, {"a": x}, {"a": x, "b": x, "c": x}):
+        with pytest.raises(DataError, match="a dict with the inputs a, b"):
+            trainer.step(inputs, {"x": x, "y": x})
+    for targets in (x, {"x": x}, [x, x]):
+        with pytest.raises(DataError, match="a dict with the outputs x, y"):
+            trainer.step({"a": x, "b": x}, targets)
+    with pytest.raises(DataError, match="got 8, 8, 8, 7"):
+        trainer.step({"a": x, "b": x}, {"x": x, "y": x[:7]})
 
 
 def test_a_loss_that_forgets_what_is_trained_is_refused():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import Tensor
-from ..backend import Array
+from ..backend import Array, array_module
 from ..errors import MinnetError
 from ..layers import Dropout
 from ..layers.base import Layer, Path, walk
@@ -64,20 +64,42 @@ def _quiet(net: Net, path: Path = ()) -> Iterator[tuple[Path, str | None]]:
 # --- dividing a net -------------------------------------------------------------------------
 
 
-def _divided_chain(chain: Chain, path: Path) -> tuple[list[tuple[Path, Layer]], dict[Path, Layer]]:
-    """Return the fixed layers at the beginning of a chain, and what to put in their places."""
+class Rest(Chain):
+    """What is left of a Chain above its bottom: fewer layers, under the keys they had there."""
+
+    _children: tuple[tuple[str | int, Layer], ...]
+
+    @classmethod
+    def of(cls, chain: Chain, children: Mapping[str | int, Layer]) -> Rest:
+        """Return these layers of a chain."""
+        rest = cls(name=chain.name)
+        return rest._changed(layers=tuple(children.values()), _children=tuple(children.items()))
+
+    def children(self) -> tuple[tuple[str | int, Layer], ...]:
+        return self._children
+
+    def position(self, where: Any) -> int:
+        return self.keys().index(where)
+
+    def with_children(self, children: Mapping[str | int, Layer]) -> Rest:
+        return Rest.of(self, dict(self._children) | dict(children))
+
+
+def _divided_chain(chain: Chain, path: Path) -> tuple[list[tuple[Path, Layer]], Rest]:
+    """Return the fixed layers at the beginning of a chain with their paths, and the rest."""
     steps: list[tuple[Path, Layer]] = []
-    places: dict[Path, Layer] = {}
+    kept: dict[str | int, Layer] = {}
     for key, part in chain.children():
-        here = (*path, key)
-        if not is_fixed(part):
-            if isinstance(part, Chain):  # it may begin with fixed layers, too
-                more, inside = _divided_chain(part, here)
-                return steps + more, places | inside
-            break
-        steps.append((here, part))
-        places[here] = Passed(name=part.name)
-    return steps, places
+        if isinstance(part, Passed):
+            continue
+        if not kept and is_fixed(part):
+            steps.append(((*path, key), part))
+            continue
+        if not kept and isinstance(part, Chain):  # it may begin with fixed layers, too
+            more, part = _divided_chain(part, (*path, key))
+            steps += more
+        kept[key] = part
+    return steps, Rest.of(chain, kept)
 
 
 def _divided_graph(graph: Graph) -> tuple[Graph | None, list[str], Graph]:
@@ -131,8 +153,7 @@ class Bottom:
             below, self._crossing, self.above = _divided_graph(live)
             self._steps = [] if below is None else [((), below)]
         elif isinstance(live, Chain):
-            self._steps, places = _divided_chain(live, ())
-            self.above = live.with_layers(places)
+            self._steps, self.above = _divided_chain(live, ())
         # Flattening an image is not worth remembering; multiplying it by weights is.
         self.is_costly = any(leaf.arrays_here for _, part in self._steps for _, leaf in walk(part))
 
@@ -226,7 +247,8 @@ class FeatureCache:
                 self.limit = 0.0  # the first batch is computed twice, once in a training
                 return
             self.features = {
-                port: np.empty((count, *part.shape[1:]), part.dtype) for port, part in parts.items()
+                port: array_module(part).empty((count, *part.shape[1:]), part.dtype)
+                for port, part in parts.items()
             }
         for port, part in parts.items():
             self.features[port][positions] = part

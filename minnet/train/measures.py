@@ -76,12 +76,17 @@ def _classes(outputs: Array, targets: Array) -> Array:
     return targets
 
 
+def _share(is_right: Array) -> float:
+    """Return how many are True, as a share."""
+    return int(is_right.sum()) / is_right.size
+
+
 def _accuracy(outputs: Array, targets: Array) -> Any:
-    return (outputs.argmax(-1) == _classes(outputs, targets)).mean()
+    return _share(outputs.argmax(-1) == _classes(outputs, targets))
 
 
 def _yes_or_no(outputs: Array, targets: Array) -> Any:
-    return ((outputs > 0.5) == (targets > 0.5)).mean()
+    return _share((outputs > 0.5) == (targets > 0.5))
 
 
 def _confusion(outputs: Array, targets: Array) -> Any:
@@ -123,7 +128,7 @@ def top(k: int) -> Measure:
         classes = _classes(outputs, targets)[..., None]
         right = np.take_along_axis(outputs, classes, -1)
         ahead = (outputs == right) & (np.arange(outputs.shape[-1]) < classes)
-        return (((outputs > right) | ahead).sum(-1) < k).mean()
+        return _share(((outputs > right) | ahead).sum(-1) < k)
 
     return ClassMeasure(f"top_{k}", function)
 

@@ -296,7 +296,5 @@ def last_layer(net: Net, port: str) -> tuple[Path, Layer | None, bool]:
     part = children.get(key)
     if not isinstance(part, Net):
         return (key,), part, shared
-    if not inner and len(part.output_names) > 1:
-        return (), None, shared
     path, end, shared_inside = last_layer(part, inner or part.output_names[0])
     return (key, *path), end, shared or shared_inside

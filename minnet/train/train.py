@@ -67,7 +67,8 @@ def train(
         When left out: cross-entropy for a net that ends in Softmax (computed from
         the logits), binary cross-entropy after Sigmoid, else the mean squared error.
         A name (`"cross_entropy"`, `"binary_cross_entropy"`, `"mean_squared_error"`,
-        `"mean_absolute_error"`), a function of outputs and targets, or a dict by port.
+        `"mean_absolute_error"`), a function of outputs and targets that returns a single
+        number, or a dict of these by port (the losses of several outputs add up).
     multipliers
         Rules that say how fast each array learns: `{-2: 1, ...: None}` trains only
         the last layer but one. See `minnet.multipliers`.
@@ -75,12 +76,14 @@ def train(
         When to stop, whichever comes first. With none given, 10 rounds or as many
         as make 1000 steps, which is said.
     batch_size
-        Examples a step. 64 when left out.
+        Examples a step. A single one left over at the end of a round joins the batch
+        before it. Data that comes in batches keeps these.
     validation
         A share of the data to hold out (stratified by label), or data of its own.
+        None does without.
     stop
-        A `Stop`, the name of a metric, a number of rounds of patience, or a function
-        of the history that says True to stop.
+        A `Stop`, the name of a metric, a number of rounds of patience (with the
+        validation loss), or a function of the history that says True to stop.
     measure
         `"accuracy"`, `"top_5"`, `"confusion"`, a `Measure`, a function of outputs and
         targets, or several. Accuracy when left out, for classes.
@@ -93,13 +96,15 @@ def train(
         Of initialization, the held-out share, the order of examples, dropout.
         Equal seeds give equal nets, bit for bit.
     best
-        The metric that chooses the best net.
+        The metric that chooses the best net. When left out: that of `stop`, if it is
+        measured on validation data, else the validation loss; without validation data
+        the last net is the best.
     frozen_dropout
         Whether dropout below the first trainable array is active.
     reuse_frozen
-        Whether the outputs of the frozen bottom of a Chain are kept, so that each
+        Whether the outputs of the frozen bottom of the net are kept, so that each
         example passes it once and not in every round; a number is the largest size
-        to keep in bytes (1 GB for True).
+        to keep in bytes (1 GB for True), for training and validation data each.
 
     Returns
     -------

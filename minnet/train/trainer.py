@@ -112,9 +112,11 @@ class Trainer:
         Examples
         --------
         >>> import minnet as mn
-        >>> net = mn.Chain(mn.Linear(1), input=2).initialize()
-        >>> mn.Trainer(net, multipliers=None).net == net
-        False
+        >>> net = mn.Chain(mn.Linear(3), mn.Linear(1), input=2).initialize()
+        >>> trainer = mn.Trainer(net, multipliers={0: None})
+        >>> loss = trainer.step([[1.0, 2.0]], [[3.0]])
+        >>> [trainer.net[i, "weight"] is net[i, "weight"] for i in (0, 1)]
+        [True, False]
         """
         changed = {**self._arrays, **self._state}
         return self._base.with_arrays(changed) if changed else self._base
