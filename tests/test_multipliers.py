@@ -185,6 +185,12 @@ def test_a_schedule_is_read_at_the_moment_asked_for():
     assert table.at(Progress(round=2, rounds=2))[0, "bias"] == 1
 
 
+def test_a_schedule_may_say_yes_or_no():
+    table = multipliers(small(), {"head": lambda progress: progress.round >= 2})
+    assert ("head", "weight") in table.frozen(Progress(round=1))
+    assert table.at(Progress(round=2))["head", "weight"] == 1.0
+
+
 def test_a_schedule_may_give_none_or_arrays_and_is_checked_each_time():
     net = small()
     mask = np.array([1.0, 0.0])

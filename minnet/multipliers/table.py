@@ -63,7 +63,10 @@ class Entry:
         """Return its multiplier at a moment; the number 0 when it is frozen whole."""
         value = self.value
         if callable(value):
-            value = _checked(value(progress), f"{self.rule}, at {progress},")
+            now = value(progress)
+            if isinstance(now, bool | np.bool_):  # as `lambda p: p.round >= 2` says it
+                now = float(now)
+            value = _checked(now, f"{self.rule}, at {progress},")
         if isinstance(value, float):
             return value
         self._check_shape(value)
