@@ -1,5 +1,8 @@
 """minnet: a neural-network engine on NumPy, where freezing part of a net is exact and free."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import data, layers, models, ops, optim
 from .autodiff import Tensor, check_grad, grad, gradients, value_and_grad
 from .data import (
@@ -59,6 +62,8 @@ from .net import Chain, Graph
 from .optim import SGD, Adam, AdamW, Progress, RMSProp, SignSGD
 from .train import Measure, Stop, Trainer, TrainResult, accuracy, confusion, evaluate, top, train
 
+if TYPE_CHECKING:
+    from . import measure, study
 
 __all__ = [
     "GELU",
@@ -129,11 +134,13 @@ __all__ = [
     "layers",
     "layerwise",
     "load",
+    "measure",
     "models",
     "multipliers",
     "ops",
     "optim",
     "save",
+    "study",
     "summary",
     "top",
     "train",
@@ -141,3 +148,10 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import what most programs don't need when it is first asked for."""
+    if name in ("measure", "study"):
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,5 @@
+"""The transferability study: from a spec to the figure of "How transferable are features"."""
+
+from .study import Study
+
+__all__ = ["Study"]
