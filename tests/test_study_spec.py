@@ -1,5 +1,6 @@
 """What a study's spec may say: every default, and every wrong key or value by its path."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 from study_toys import toml
 
 import minnet as mn
-from minnet.study.spec import TREATMENTS, checked_spec
+from minnet.study.spec import TREATMENTS, checked_spec, read_toml
+from minnet.study.study import spec_text
 
 DATA = {"file": "points.npz"}
 
@@ -220,3 +222,18 @@ def test_a_wrong_key_in_a_file_is_refused_with_the_file(tmp_path: Path, key: str
 def test_the_specs_that_ship_are_right(name: str) -> None:
     path = Path(__file__).parent.parent / "examples" / f"{name}.toml"
     assert mn.study.Study.read(path).spec["name"] == name
+
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.mark.parametrize("name", ["fashion-mini", "fashion-full", "yosinski-caffenet"])
+def test_a_spec_can_be_written_as_toml_again(name: str) -> None:
+    spec = checked_spec(read_toml(EXAMPLES / f"{name}.toml"))
+    assert checked_spec(tomllib.loads(spec_text(spec))) == spec
+
+
+def test_odd_names_survive_as_toml() -> None:
+    halves = {"named": {"föhn-2": [["a", "b"], ["c", 'd "e"']]}}
+    spec = checked_spec({"data": DATA, "halves": halves})
+    assert checked_spec(tomllib.loads(spec_text(spec))) == spec

@@ -194,9 +194,22 @@ def read_measures(store: Store) -> list[dict[str, Any]]:
     )
 
 
-def spec_text(spec: Mapping[str, Any]) -> str:
-    """Return a spec as lines for people to read."""
-    return json.dumps(spec, indent=2)
+def spec_text(spec: Mapping[str, Any], path: str = "") -> str:
+    """Return a spec as TOML, which reads back as the same spec."""
+    plain = {key: value for key, value in spec.items() if not isinstance(value, Mapping)}
+    lines = [f"[{path}]"] if path and plain else []
+    for key, value in plain.items():
+        if value is not None:  # TOML has no such thing: a key left out
+            # JSON writes texts, numbers, truth values and lists as TOML does.
+            lines.append(f"{_toml_key(key)} = {json.dumps(value)}")
+    for key, value in spec.items():
+        if isinstance(value, Mapping) and value:
+            lines += ["", spec_text(value, f"{path}.{_toml_key(key)}" if path else key)]
+    return "\n".join(lines)
+
+
+def _toml_key(key: str) -> str:
+    return key if key.replace("-", "_").isidentifier() and key.isascii() else json.dumps(key)
 
 
 def environment() -> dict[str, str]:
