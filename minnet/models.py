@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from .checks import positive
 from .data import ClassDecoder
 from .layers import (
     Add,
@@ -19,7 +20,6 @@ from .layers import (
     Ramp,
     Softmax,
 )
-from .layers.base import positive
 from .net import Chain, Graph
 
 __all__ = ["caffenet", "lenet", "resnet18", "small_vgg"]

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from .errors import SpecError
-
-__all__ = ["Progress", "Schedule", "number"]
+__all__ = ["Progress", "Schedule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +70,3 @@ class Schedule:
 
     def __call__(self, progress: Progress) -> float:
         raise NotImplementedError
-
-
-def number(
-    value: Any,
-    what: str,
-    *,
-    above: float | None = None,
-    least: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
-) -> float:
-    """Return a finite number within bounds as a Python float, else raise a SpecError.
-
-    A NumPy scalar left in an option would turn float32 weights into float64.
-    """
-    bounds = {"above": above, "at least": least, "below": below, "at most": most}
-    limits = " and ".join(f"{how} {bound:g}" for how, bound in bounds.items() if bound is not None)
-    try:
-        is_number = isinstance(value, int | float | np.integer | np.floating)
-        is_finite = is_number and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
-        is_finite = False
-    if (
-        not is_finite
-        or (above is not None and not value > above)
-        or (least is not None and not value >= least)
-        or (below is not None and not value < below)
-        or (most is not None and not value <= most)
-    ):
-        raise SpecError(f"{what} must be a finite number {limits}".rstrip() + f", got {value!r}")
-    return float(value)

@@ -157,8 +157,13 @@ REFUSED = [
     ((X, Y, X, Y + 1), {}, mn.DataError, "unknown labels: 3; the known ones: 0, 1, 2"),
     ((X, X[:, 0], X, X[:, 0]), {}, mn.DataError, "classes are strings or whole numbers"),
     ((X, np.eye(3)[Y], X, Y), {}, mn.DataError, r"expected a list of labels.*\(12, 3\)"),
-    ((X, Y, X, Y), {"l2": 0}, mn.SpecError, "l2 must be a positive number, got 0"),
-    ((X, Y, X, Y), {"tolerance": np.nan}, mn.SpecError, "tolerance must be a positive"),
+    ((X, Y, X, Y), {"l2": 0}, mn.SpecError, "l2 must be a finite number above 0, got 0"),
+    (
+        (X, Y, X, Y),
+        {"tolerance": np.nan},
+        mn.SpecError,
+        "tolerance must be a finite number above",
+    ),
     ((X, Y, X, Y), {"max_iterations": 0}, mn.SpecError, "max_iterations must be a whole"),
 ]
 

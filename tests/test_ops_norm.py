@@ -69,7 +69,7 @@ bad = [
     Refused((X, ONE, X), mn.ShapeError, r"shape \(3,\), one number for .* got \(2, 5, 3\)"),
     Refused((X[0, 0, 0], ONE, ONE), mn.ShapeError, r"shape \(..., C\), got \(\)"),
     Refused((X, ONE, ONE), mn.SpecError, "epsilon must be .* at least 0", {"epsilon": -1}),
-    Refused((X, ONE, ONE), mn.SpecError, "epsilon must be a number", {"epsilon": "small"}),
+    Refused((X, ONE, ONE), mn.SpecError, "epsilon must be a finite number", {"epsilon": "small"}),
     Refused((X.astype("complex"), ONE, ONE), mn.DataError, "real numbers, got one of dtype comp"),
 ]
 nothing = Refused((X[:, :0], ONE, ONE), mn.DataError, r"mean of nothing.* \(2, 0, 3\)")
@@ -100,9 +100,9 @@ TestLocalResponseNorm = op_tests(
         Refused((X[0, 0, 0],), mn.ShapeError, r"shape \(..., C\), got \(\)"),
         Refused((X, 0), mn.SpecError, "size must be .* at least 1"),
         Refused((X, 2.5), mn.SpecError, "size must be .* got 2.5"),
-        Refused((X,), mn.SpecError, "k must be a number above 0, got 0", {"k": 0}),
+        Refused((X,), mn.SpecError, "k must be a finite number above 0, got 0", {"k": 0}),
         Refused((X,), mn.SpecError, "alpha must be .* at least 0", {"alpha": -1}),
-        Refused((X,), mn.SpecError, "beta must be a number", {"beta": math.nan}),
+        Refused((X,), mn.SpecError, "beta must be a finite number", {"beta": math.nan}),
     ],
 )
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minnet.checks import number
 from minnet.errors import SpecError
 from minnet.layers import Linear
 from minnet.multipliers import multipliers
@@ -23,7 +24,6 @@ from minnet.optim import (
     StepDecay,
     WarmUp,
 )
-from minnet.progress import number
 
 
 def at(fraction):

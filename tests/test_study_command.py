@@ -123,6 +123,7 @@ def test_ctrl_c_ends_a_study_that_goes_on_later(tmp_path: Path) -> None:
     words = ("study", "run", str(path), "--results", str(study.folder), "--jobs", "2")
     process = program(*words, cwd=tmp_path, start_new_session=True)
     while len(study.store.done()) < 3:
+        assert process.poll() is None, "it ended before it could be interrupted"
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all processes at once
     _, err = process.communicate()

@@ -301,6 +301,7 @@ def test_workers_end_with_a_study_that_is_killed(
     process = begun(tmp_path, "study.run(jobs=2)", SMALL)
     go(process)
     while len(study.store.done()) < runs:
+        assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.005)
     left = workers(process.pid)
     end(process)

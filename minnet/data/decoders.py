@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from ..backend import Array, Shape
+from ..checks import positive
 from ..errors import DataError, FormatError, ShapeError, SpecError
-from ..layers.base import positive
 from .labels import Label, check_labels, class_list, label_indices
 
 __all__ = ["ClassDecoder", "Decoder", "ScalarDecoder"]

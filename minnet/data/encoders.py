@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..backend import Array, Shape
+from ..checks import positive
 from ..errors import DataError, FormatError, SpecError
-from ..layers.base import positive
 from .labels import Label, check_labels, label_indices, plain
 
 __all__ = ["ClassEncoder", "Encoder", "FunctionEncoder"]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..backend import Array, Shape, array_module, is_array
+from ..checks import positive
 from ..errors import DataError, ShapeError, SpecError
-from ..layers.base import positive
 from .encoders import Encoder
 from .labels import plain
 

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..backend import Array, is_array
+from ..checks import positive
 from ..errors import DataError, SpecError
-from ..layers.base import positive
 
 __all__ = [
     "LABELS",

@@ -8,8 +8,9 @@ from typing import Any
 
 from .. import ops
 from ..backend import Shape
+from ..checks import boolean, number
 from ..errors import ShapeError, SpecError
-from .base import Context, Layer, boolean, layer, number
+from .base import Context, Layer, layer
 
 __all__ = [
     "GELU",
@@ -88,7 +89,7 @@ class LeakyRamp(Layer):
     slope: float = 0.01
 
     def __post_init__(self) -> None:
-        self._settle(slope=number(self.slope, "the slope", "a finite number", lambda n: True))
+        self._settle(slope=number(self.slope, "the slope"))
         super().__post_init__()
 
     def apply(self, x: Any, context: Context | None = None) -> Any:

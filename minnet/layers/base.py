@@ -19,11 +19,8 @@ __all__ = [
     "Context",
     "Layer",
     "Path",
-    "boolean",
     "dotted",
     "layer",
-    "number",
-    "positive",
     "walk",
 ]
 
@@ -303,25 +300,3 @@ def walk(part: Layer, path: Path = ()) -> Iterator[tuple[Path, Layer]]:
 def dotted(path: Path) -> str:
     """Return a path as it is printed: `("conv1", "weight")` is `conv1.weight`."""
     return ".".join(str(part) for part in path)
-
-
-def positive(value: Any, what: str, minimum: int = 1) -> int:
-    """Return `value` if it is a whole number of at least `minimum`, else raise a SpecError."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < minimum:
-        raise SpecError(f"{what} must be a whole number of at least {minimum}, got {value!r}")
-    return int(value)
-
-
-def number(value: Any, what: str, allowed: str, fits: Callable[[float], bool]) -> float:
-    """Return `value` if it is a finite number that `fits`, else raise a SpecError."""
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not (real and np.isfinite(value) and fits(value)):
-        raise SpecError(f"{what} must be {allowed}, got {value!r}")
-    return float(value)
-
-
-def boolean(value: Any, what: str) -> bool:
-    """Return `value` if it is True or False, else raise a SpecError."""
-    if not isinstance(value, bool | np.bool_):
-        raise SpecError(f"{what} must be True or False, got {value!r}")
-    return bool(value)

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..backend import Shape
+from ..checks import boolean, positive
 from ..errors import ShapeError, SpecError
-from .base import ArraySpec, Context, Layer, boolean, layer, positive
+from .base import ArraySpec, Context, Layer, layer
 from .windows import Padding, Sizes, check_image, dimensions_of, each, padding_option, sizes
 
 __all__ = ["Conv", "Deconv"]

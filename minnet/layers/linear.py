@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..backend import Shape
+from ..checks import boolean, positive
 from ..errors import ShapeError, SpecError
-from .base import ArraySpec, Context, Layer, boolean, layer, positive
+from .base import ArraySpec, Context, Layer, layer
 
 __all__ = ["Embedding", "Linear"]
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from .. import ops
 from ..autodiff import Tensor
 from ..backend import Array, Shape
+from ..checks import number, positive
 from ..errors import ShapeError
-from .base import ArraySpec, Context, Layer, layer, number, positive
+from .base import ArraySpec, Context, Layer, layer
 
 __all__ = ["BatchNorm", "LayerNorm", "LocalResponseNorm"]
 
@@ -65,7 +66,7 @@ class BatchNorm(Layer):
 
     def __post_init__(self) -> None:
         self._settle(
-            momentum=number(self.momentum, "momentum", "from 0 to 1", lambda n: 0 <= n <= 1),
+            momentum=number(self.momentum, "momentum", least=0.0, most=1.0),
             epsilon=_epsilon(self.epsilon),
         )
         super().__post_init__()
@@ -199,9 +200,9 @@ class LocalResponseNorm(Layer):
     def __post_init__(self) -> None:
         self._settle(
             size=positive(self.size, "the size of a LocalResponseNorm"),
-            alpha=number(self.alpha, "alpha", "a number of at least 0", lambda n: n >= 0),
-            beta=number(self.beta, "beta", "a finite number", lambda n: True),
-            k=number(self.k, "k", "a positive number", lambda n: n > 0),
+            alpha=number(self.alpha, "alpha", least=0.0),
+            beta=number(self.beta, "beta"),
+            k=number(self.k, "k", above=0.0),
         )
         super().__post_init__()
 
@@ -215,7 +216,7 @@ class LocalResponseNorm(Layer):
 
 def _epsilon(value: Any) -> float:
     """Return a checked epsilon."""
-    return number(value, "epsilon", "a positive number", lambda n: n > 0)
+    return number(value, "epsilon", above=0.0)
 
 
 def _with_channels(kind: str, shape: Shape) -> Shape:

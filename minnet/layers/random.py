@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 from .. import ops
 from ..autodiff import Tensor
 from ..backend import Shape
+from ..checks import boolean, number, positive
 from ..errors import ShapeError, SpecError
-from .base import Context, Layer, boolean, layer, number, positive
+from .base import Context, Layer, layer
 from .windows import Sizes, check_image, each, sizes
 
 __all__ = ["Augment", "Dropout"]
@@ -48,8 +49,7 @@ class Dropout(Layer):
     is_random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        allowed = "a number of at least 0 and below 1"
-        self._settle(rate=number(self.rate, "the rate of Dropout", allowed, lambda n: 0 <= n < 1))
+        self._settle(rate=number(self.rate, "the rate of Dropout", least=0.0, below=1.0))
         super().__post_init__()
 
     def apply(self, x: Any, context: Context | None = None) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from ..backend import Shape
+from ..checks import positive
 from ..errors import ShapeError, SpecError
-from .base import positive
 
 __all__ = ["Padding", "Sizes", "check_image", "dimensions_of", "each", "padding_option", "sizes"]
 

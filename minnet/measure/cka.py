@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..checks import boolean
 from ..errors import DataError, ShapeError
-from ..layers.base import boolean
 from .blocks import EPSILON, row_blocks
 from .checks import feature_matrix, same_count, warn_if_few
 

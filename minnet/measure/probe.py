@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..checks import number, positive
 from ..data.labels import Label, label_indices
 from ..errors import DataError, MinnetWarning, ShapeError
-from ..layers.base import number, positive
 from .blocks import moments, row_blocks
 from .checks import class_indices, feature_matrix, one_hot, warn_if_few
 from .lbfgs import minimize
@@ -157,7 +157,7 @@ def linear_probe(
 
 
 def _positive_number(given: Any, what: str) -> float:
-    return number(given, what, "a positive number", lambda n: n > 0)
+    return number(given, what, above=0.0)
 
 
 class _Fit:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..checks import boolean
 from ..data.labels import class_list, label_indices
 from ..errors import DataError
-from ..layers.base import boolean
 from .blocks import moments, row_blocks, spectrum
 from .checks import class_indices, feature_matrix, one_hot, warn_if_few
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..layers.base import Layer, Path, positive, walk
-from ..progress import Progress, Schedule, number
+from ..checks import number, positive
+from ..layers.base import Layer, Path, walk
+from ..progress import Progress, Schedule
 
 __all__ = ["Thaw", "gradual_unfreeze", "layerwise"]
 

@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..backend import Array, Shape, array_module, is_array, read_only
+from ..checks import number
 from ..errors import PathError, ShapeError, SpecError
 from ..layers.base import Layer, Path, dotted
-from ..progress import Progress, number
+from ..progress import Progress
 from .patterns import Place
 from .rules import Rules, resolve, shown_value
 

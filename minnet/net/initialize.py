@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 
 from ..backend import Array
+from ..checks import number, positive
 from ..errors import MinnetError, SpecError
-from ..layers.base import ArraySpec, Layer, Path, dotted, number, positive
+from ..layers.base import ArraySpec, Layer, Path, dotted
 from .fit import check_fit
 from .parts import is_known, parse_shape
 
@@ -79,8 +80,13 @@ def method_called(method: InitialMethod) -> Draw:
         return METHODS[method]
     if callable(method) and not isinstance(method, Layer | type):
         return method
-    wanted = f"one of {', '.join(METHODS)}, a finite number or a function"
-    constant = number(method, "method", wanted, lambda n: True)
+    try:
+        constant = number(method, "method")
+    except SpecError:
+        raise SpecError(
+            f"method must be one of {', '.join(METHODS)}, a finite number or a function, "
+            f"got {method!r}"
+        ) from None
     return lambda spec, random: np.full(spec.shape, constant)
 
 

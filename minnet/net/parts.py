@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import positive
 from ..errors import PathError, SpecError
-from ..layers.base import Layer, Path, positive
+from ..layers.base import Layer, Path
 
 __all__ = [
     "Step",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +11,7 @@ from ..backend import Array, Shape
 from ..errors import DataError, SpecError
 from .inputs import array
 
-__all__ = ["Amount", "array_of", "floating", "number", "per_axis"]
+__all__ = ["Amount", "array_of", "floating", "per_axis"]
 
 # One whole number for all axes, or one for each.
 Amount: TypeAlias = int | Sequence[int]
@@ -45,15 +44,3 @@ def floating(x: Any) -> Array:
     """Return `x` as an array of floating-point numbers; whole ones become float32."""
     a = array_of(x)
     return a if a.dtype.kind == "f" else a.astype(np.float32)
-
-
-def number(
-    given: Any, what: str, low: float = 0, high: float = math.inf, low_too: bool = True
-) -> float:
-    """Return a number from `low` (itself allowed if `low_too`) to below `high`, or a SpecError."""
-    real = isinstance(given, int | float | np.number) and not isinstance(given, bool)
-    if not real or not (low < given < high or (low_too and given == low)):
-        least = "at least" if low_too else "above"
-        below = "" if high == math.inf else f" and below {high}"
-        raise SpecError(f"{what} must be a number {least} {low}{below}, got {given!r}")
-    return float(given)

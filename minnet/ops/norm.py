@@ -9,8 +9,9 @@ import numpy as np
 
 from ..autodiff import record
 from ..backend import Array, array_module
+from ..checks import number
 from ..errors import DataError, ShapeError
-from .checks import array_of, floating, number, per_axis
+from .checks import array_of, floating, per_axis
 from .kernels import sum_of_rows
 
 __all__ = ["batch_norm", "layer_norm", "local_response_norm", "normalize"]
@@ -56,7 +57,7 @@ def batch_norm(x: Any, scale: Any, shift: Any, epsilon: float = 1e-5) -> tuple[A
     a, b, c = _channels("batch_norm", x, scale, shift)
     if a.size == 0:
         raise DataError(f"batch_norm can't take the mean of nothing: the input has shape {a.shape}")
-    epsilon = number(epsilon, "epsilon")
+    epsilon = number(epsilon, "epsilon", least=0.0)
     mean = _mean_of_rows(a)
     normal = a - mean
     variance = _mean_of_rows(normal * normal)
@@ -110,7 +111,7 @@ def normalize(
     array([0.5, 1.5])
     """
     a, m, v, b, c = _channels("normalize", x, mean, variance, scale, shift)
-    epsilon = number(epsilon, "epsilon")
+    epsilon = number(epsilon, "epsilon", least=0.0)
     inverse = 1 / (v + epsilon) ** 0.5
     factor = b * inverse
     y = a - m
@@ -153,7 +154,7 @@ def layer_norm(x: Any, scale: Any, shift: Any, epsilon: float = 1e-5) -> Any:
     a, b, c = _channels("layer_norm", x, scale, shift)
     if a.shape[-1] == 0:
         raise DataError(f"layer_norm can't take the mean of nothing: the input has shape {a.shape}")
-    epsilon = number(epsilon, "epsilon")
+    epsilon = number(epsilon, "epsilon", least=0.0)
     normal = a - a.mean(-1, keepdims=True)
     variance = (normal * normal).mean(-1, keepdims=True)
     inverse = 1 / (variance + epsilon) ** 0.5
@@ -204,8 +205,8 @@ def local_response_norm(
         raise ShapeError("local_response_norm expects an input of shape (..., C), got ()")
     (size,) = per_axis(size, 1, "size")
     before, after = size // 2, (size - 1) // 2
-    k = number(k, "k", low_too=False)
-    alpha, beta = number(alpha, "alpha"), number(beta, "beta")
+    k = number(k, "k", above=0.0)
+    alpha, beta = number(alpha, "alpha", least=0.0), number(beta, "beta", least=0.0)
     total = alpha * _sum_around(a * a, before, after) + k
     divided = np.exp(-beta * np.log(total))  # several times as fast as total**-beta
 

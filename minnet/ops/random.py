@@ -8,8 +8,9 @@ import numpy as np
 
 from ..autodiff import record
 from ..backend import Array, Shape, array_module
+from ..checks import number
 from ..errors import ShapeError, SpecError
-from .checks import Amount, array_of, number, per_axis
+from .checks import Amount, array_of, per_axis
 from .windows import patches, spatial_sizes
 
 __all__ = ["dropout", "random_crop", "random_flip", "random_shift"]
@@ -42,7 +43,7 @@ def dropout(x: Any, rate: float, random: np.random.Generator) -> Any:
     array([2., 2., 2., 0., 0., 0.])
     """
     a = array_of(x)
-    rate = number(rate, "the rate of dropout", 0, 1)
+    rate = number(rate, "the rate of dropout", least=0.0, below=1.0)
     _check_generator(random)
     if rate == 0:
         return record(a, (x, lambda g: g))

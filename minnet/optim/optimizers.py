@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 
 from ..backend import Array, array_module
+from ..checks import number
 from ..errors import SpecError
 from ..multipliers import Rules
-from ..progress import number
 from .schedules import Rate
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSProp", "SignSGD"]

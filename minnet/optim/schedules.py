@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from ..checks import number
 from ..errors import SpecError
-from ..progress import Progress, Schedule, number
+from ..progress import Progress, Schedule
 
 __all__ = [
     "Constant",

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, array_module, is_array
+from ..checks import number
 from ..errors import NonFiniteError, PathError, ShapeError, SpecError
 from ..layers.base import Layer, Path, dotted
 from ..multipliers import Rules, resolve
-from ..progress import Progress, number
+from ..progress import Progress
 from .optimizers import Optimizer
 
 __all__ = ["Updater"]

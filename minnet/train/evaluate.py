@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import positive
 from ..errors import SpecError
-from ..layers.base import positive
 from ..net import Net
 from .feed import Batch, Feed
 from .frozen import Bottom

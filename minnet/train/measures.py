@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array
+from ..checks import positive
 from ..errors import ShapeError, SpecError
-from ..layers.base import positive
 from .objective import Objective
 
 __all__ = ["Measure", "Tally", "accuracy", "chosen_measures", "confusion", "top"]

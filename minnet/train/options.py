@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array
+from ..checks import number, positive
 from ..data import ArraySource, Source, StreamSource, make_source
 from ..data.rows import split_indices
 from ..errors import DataError, SpecError
-from ..layers.base import positive
 from ..net import Net
-from ..progress import Progress, number
+from ..progress import Progress
 from .feed import encoded_ports, round_size
 from .measures import Measure
 from .result import counted

@@ -9,9 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..checks import number, positive
 from ..errors import SpecError
-from ..layers.base import positive
-from ..progress import number
 
 __all__ = ["Stop", "StopFunction", "as_stop", "better", "score_of"]
 

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..checks import positive
 from ..data import ArraySource, ClassDecoder, Source
 from ..errors import DataError, MinnetWarning, SpecError
-from ..layers.base import positive
 from ..net import Net
 from ..net.fit import sized
 from ..optim import Optimizer

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..autodiff import Tensor, gradients, value
 from ..backend import Array
+from ..checks import boolean, positive
 from ..errors import DataError, NonFiniteError, SpecError
-from ..layers.base import Context, Path, boolean, positive, walk
+from ..layers.base import Context, Path, walk
 from ..multipliers import MultiplierTable, Rules
 from ..multipliers import multipliers as resolve_multipliers
 from ..net import Net
