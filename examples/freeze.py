@@ -33,10 +33,10 @@ def draw(
     left, right = curves.subplots(1, 2)
     for (name, result), marker in zip(results.items(), "os^", strict=True):
         seconds = result.curve("seconds")
-        left.plot(
-            seconds, result.curve("validation_accuracy"), marker=marker, markersize=3, label=name
-        )
-        right.plot(seconds, result.curve("loss"), marker=marker, markersize=3, label=name)
+        few = len(seconds) <= 40  # hundreds of markers would hide each other
+        style = {"marker": marker if few else "", "markersize": 4, "linewidth": 1.5 if few else 0.8}
+        left.plot(seconds, result.curve("validation_accuracy"), label=name, **style)
+        right.plot(seconds, result.curve("loss"), label=name, **style)
     left.set(xlabel="seconds", ylabel="accuracy on the validation tenth", title="Validation")
     right.set(xlabel="seconds", ylabel="cross-entropy", yscale="log", title="Training loss")
     left.legend(frameon=False, loc="lower right")
