@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, Self
@@ -59,12 +59,13 @@ class Processes:
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Have a worker call a function."""
-        if self._pool is not None:
-            try:
-                return self._pool.submit(function, *arguments)
-            except BrokenExecutor:
-                self.stop()
-        return self._start().submit(function, *arguments)
+        with _uninterrupted():
+            if self._pool is not None:
+                try:
+                    return self._pool.submit(function, *arguments)
+                except BrokenExecutor:
+                    self.stop()
+            return self._start().submit(function, *arguments)
 
     def stop(self) -> None:
         """End the workers at once, whatever they are doing."""
@@ -82,6 +83,22 @@ class Processes:
             self.jobs, mp_context=context, initializer=_begin, initargs=(self._watched,)
         )
         return self._pool
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment; processes started meanwhile never see it.
+
+    Without that a worker still importing would end with a traceback of its own.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(watched: Connection) -> None:
