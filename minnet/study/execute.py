@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import SpecError
+from ..checks import positive
 from .plan import Plan, Run
 from .run import work
 from .store import Store
@@ -87,8 +87,7 @@ def execute(
     SpecError
         If `jobs` is no whole number of at least 1.
     """
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise SpecError(f"jobs must be a whole number of at least 1, got {jobs!r}")
+    jobs = positive(jobs, "jobs")
     finished = _finished(plan, store)
     outcome = Outcome(skipped=len(finished))
     arguments = (dict(spec), str(base), str(store.folder.absolute()))
@@ -97,12 +96,9 @@ def execute(
             executor = stack.enter_context(Processes(jobs, spec["threads"]))
         wave = _Wave(executor, arguments, store, outcome, len(plan.by_id), tell)
         if wave.run([run for run in plan.bases if run.id not in finished], fail_fast):
-            ready = []
-            for run in plan.treatments:
-                if run.id not in finished:
-                    has_bases = _has_bases(plan, run, store)
-                    ready += [run] if has_bases else []
-                    outcome.blocked += [] if has_bases else [run.label]
+            todo = [run for run in plan.treatments if run.id not in finished]
+            ready = [run for run in todo if _has_bases(plan, run, store)]
+            outcome.blocked += [run.label for run in todo if run not in ready]
             wave.run(ready, fail_fast)
         if fail_fast and outcome.failed and isinstance(executor, Processes):
             executor.stop()

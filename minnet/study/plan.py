@@ -56,9 +56,9 @@ class Run:
     replicate: int
     settings: str
 
-    @cached_property
-    def description(self) -> dict[str, Any]:
-        """All that decides the result, as JSON can hold it."""
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where the run stands in the study."""
         return {
             "treatment": self.treatment,
             "split": self.split,
@@ -66,8 +66,12 @@ class Run:
             "target": self.target,
             "n": self.n,
             "replicate": self.replicate,
-            "settings": json.loads(self.settings),
         }
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """All that decides the result, as JSON can hold it."""
+        return {**self.place, "settings": json.loads(self.settings)}
 
     @cached_property
     def id(self) -> str:

@@ -137,7 +137,7 @@ def _measured(
         store.net(plan.base_of(str(half), run.replicate).id) for half in (run.source, run.target)
     )
     found = measured_features(spec["measures"], source, target, data, plan.layers)
-    return {**_place(run), **found}
+    return {**run.place, **found}
 
 
 def _start(plan: Plan, run: Run, store: Store, blank: Net) -> tuple[Net, Any]:
@@ -174,18 +174,6 @@ def _noise_like(net: Net, arrays: Mapping[Any, Any], seed: int) -> dict[Any, Any
     }
 
 
-def _place(run: Run) -> dict[str, Any]:
-    """Return where a run stands in the study."""
-    return {
-        "treatment": run.treatment,
-        "split": run.split,
-        "source": run.source,
-        "target": run.target,
-        "n": run.n,
-        "replicate": run.replicate,
-    }
-
-
 def _findings(
     run: Run, plan: Plan, result: TrainResult, test: Dataset, base_accuracy: float
 ) -> dict[str, Any]:
@@ -200,11 +188,9 @@ def _findings(
     # Three standard errors above chance: less can be luck.
     lucky = chance + 3 * math.sqrt(chance * (1 - chance) / sum(counts))
     never_fell = min(losses) >= 0.98 * math.log(len(counts)) if len(counts) > 1 else False
-    trained = sum(
-        entry.size or 0 for path, entry in result.table.items() if path in result.table.trainable()
-    )
+    trained = sum(result.table[path].size or 0 for path in result.table.trainable())
     return {
-        **_place(run),
+        **run.place,
         "layers": plan.layers,
         "seed": run.seed,
         "accuracy": accuracies[-1],
