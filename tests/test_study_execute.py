@@ -162,6 +162,18 @@ def test_fail_fast_ends_the_workers(tmp_path: Path) -> None:
 
 # --- workers that die -------------------------------------------------------------------------
 
+
+def test_what_a_killed_worker_left_half_written_is_removed(tmp_path: Path) -> None:
+    study = toy(tmp_path, **SMALL)
+
+    def leave(outcome: Any, total: int, label: str) -> None:
+        for name in ("runs/.torn.part", "nets/.torn.minnet"):
+            (study.folder / name).write_bytes(b"begun")
+
+    here(study, tell=leave)
+    assert not list(study.folder.glob("*/.*"))
+
+
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
 
 

@@ -102,6 +102,8 @@ def execute(
             wave.run(ready, fail_fast)
         if fail_fast and outcome.failed and isinstance(executor, Processes):
             executor.stop()
+    if isinstance(executor, Processes) or not wave.pending:
+        store.tidy()  # a worker killed while it wrote leaves a part of a file
     outcome.left = len(plan.by_id) - outcome.skipped - len(outcome.done) - len(outcome.failed)
     return outcome
 

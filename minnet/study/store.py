@@ -53,13 +53,17 @@ class Store:
             )
         for part in PARTS:
             (self.folder / part).mkdir(parents=True, exist_ok=True)
-        for torn in (*self.folder.glob("*/.*.part"), *self.folder.glob("*/.*.minnet")):
-            torn.unlink(missing_ok=True)  # begun by a process that was killed
+        self.tidy()
         if there is None:
             about = {"format": "minnet study", "version": 1}
             self._write(
                 "study.json", {**about, "spec": dict(spec), "environment": dict(environment)}
             )
+
+    def tidy(self) -> None:
+        """Remove what processes that were killed had begun to write; nobody else may be writing."""
+        for torn in (*self.folder.glob("*/.*.part"), *self.folder.glob("*/.*.minnet")):
+            torn.unlink(missing_ok=True)
 
     def spec(self) -> dict[str, Any] | None:
         """Return the spec whose results these are; None if the folder is new.
