@@ -16,6 +16,7 @@ from typing import Any
 from ..autodiff import record
 from ..backend import Array, Shape, array_module
 from ..errors import ShapeError
+from . import wide
 from .checks import Amount, array_of, per_axis
 from .kernels import sum_of_rows
 from .sweep import Sweep
@@ -159,7 +160,7 @@ def _conv_sweep(
         )
     if outputs % groups:
         raise ShapeError(f"conv can't divide {outputs} outputs into {groups} equal groups")
-    return Sweep.over(a.shape, window, stride, padding, dilation, groups)
+    return Sweep.over(a.shape, tuple(window), stride, padding, dilation, groups)
 
 
 def _deconv_sweep(a: Array, w: Array, stride: Amount, padding: Padding) -> Sweep:
@@ -172,7 +173,7 @@ def _deconv_sweep(a: Array, w: Array, stride: Amount, padding: Padding) -> Sweep
             f"got an input of shape {a.shape} with {a.shape[-1]}"
         )
     made = deconv_output_sizes(sizes, window, stride, padding)
-    return Sweep.over((len(a), *made, outputs), window, stride, padding)
+    return Sweep.over((len(a), *made, outputs), tuple(window), stride, padding)
 
 
 def _check_axes(name: str, last: str, a: Array, w: Array) -> Shape:
@@ -231,6 +232,8 @@ def _by_group(g: Array, sweep: Sweep) -> Array:
 
 def _correlate(a: Array, w: Array, sweep: Sweep) -> Array:
     """Take the product of the weight with what the window sees at every position."""
+    if wide.is_wide(a, sweep):
+        return wide.correlate(a, w, sweep)
     outputs = w.shape[-1]
     k = math.prod(w.shape[:-1])
     by_group = w.reshape(k, sweep.groups, outputs // sweep.groups).swapaxes(0, 1)
@@ -240,6 +243,8 @@ def _correlate(a: Array, w: Array, sweep: Sweep) -> Array:
 
 def _weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     """Return the weight's gradient, from the input and the gradient at the output."""
+    if wide.is_wide(a, sweep):
+        return wide.weight_gradient(a, g, sweep)
     gradient = _columns(a, sweep).swapaxes(1, 2) @ _by_group(g, sweep)
     channels = a.shape[-1] // sweep.groups
     return gradient.swapaxes(0, 1).reshape(*sweep.window, channels, g.shape[-1])
@@ -251,6 +256,8 @@ def _spread(g: Array, w: Array, sweep: Sweep) -> Array:
     One element of the window at a time: what it adds then lies side by side in
     longer runs, and stays in the processor's cache from the product to the sum.
     """
+    if wide.is_wide(g, sweep):
+        return wide.spread(g, w, sweep)
     by_group = _by_group(g, sweep)
     split = (*w.shape[:-1], sweep.groups, w.shape[-1] // sweep.groups)
     turned = w.reshape(split).swapaxes(-1, -3).swapaxes(-3, -2)  # (KH, KW, G, out, channels)

@@ -11,7 +11,6 @@ from ..autodiff import record
 from ..backend import Array, array_module
 from ..errors import DataError, ShapeError
 from .checks import array_of, floating
-from .reduce import log_softmax
 
 __all__ = [
     "binary_cross_entropy",
@@ -56,16 +55,18 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     """
     z = floating(logits)
     t = _check_targets("cross_entropy", z, targets)
-    logs = log_softmax(z)
-    count = math.prod(z.shape[:-1])
+    below = np.ascontiguousarray(z - z.max(-1, keepdims=True))  # no power of these overflows
+    powers = np.exp(below)
+    totals = powers.sum(-1, keepdims=True)
+    logs = below - np.log(totals)  # of the softmax, which is powers / totals
+    count, at = math.prod(z.shape[:-1]), _index(t, z)
 
     def back(g: Array) -> Any:
-        gradient = np.exp(logs)
-        if t.ndim == gradient.ndim:
-            gradient *= t.sum(-1, keepdims=True)
-        return _minus_targets(gradient, t) * (g / count)
+        part = g / count
+        sums = 1 if at is not None else t.sum(-1, keepdims=True)
+        return _minus_targets(powers * (part * sums / totals), t, at, part)
 
-    return record(-_mean_at(t, logs), (logits, back), (targets, lambda g: logs * (-g / count)))
+    return record(-_mean_at(logs, t, at), (logits, back), (targets, lambda g: logs * (-g / count)))
 
 
 def negative_log_likelihood(probabilities: Any, targets: Any) -> Any:
@@ -103,15 +104,17 @@ def negative_log_likelihood(probabilities: Any, targets: Any) -> Any:
     """
     p = floating(probabilities)
     t = _check_targets("negative_log_likelihood", p, targets)
-    positive = np.maximum(p, np.finfo(p.dtype).tiny)
-    count = math.prod(p.shape[:-1])
+    positive = np.ascontiguousarray(np.maximum(p, np.finfo(p.dtype).tiny))
     logs = np.log(positive)
+    count, at = math.prod(p.shape[:-1]), _index(t, p)
 
     def back(g: Array) -> Any:
-        return _minus_targets(np.zeros_like(positive), t) / positive * (g / count)
+        gradient = _minus_targets(np.zeros_like(positive), t, at, g / count)
+        gradient /= positive
+        return gradient
 
     return record(
-        -_mean_at(t, logs), (probabilities, back), (targets, lambda g: logs * (-g / count))
+        -_mean_at(logs, t, at), (probabilities, back), (targets, lambda g: logs * (-g / count))
     )
 
 
@@ -232,27 +235,28 @@ def mean_absolute_error(prediction: Any, target: Any) -> Any:
     )
 
 
-def _at(t: Array) -> tuple[Array, ...]:
-    """Return the index of what stands at the classes `t`."""
-    xp = array_module(t)
-    if t.ndim == 1:
-        return (xp.arange(len(t)), t)  # the same, and quicker
-    return (*xp.ix_(*map(xp.arange, t.shape)), t)
+def _index(t: Array, scores: Array) -> Array | None:
+    """Return where among the flat scores those of the classes `t` are; None for probabilities."""
+    if t.ndim == scores.ndim:
+        return None
+    starts = array_module(t).arange(0, scores.size, scores.shape[-1], dtype=np.int64)
+    starts += t.reshape(-1).astype(np.int64, copy=False)
+    return starts  # type: ignore[no-any-return]
 
 
-def _mean_at(t: Array, logs: Array) -> Any:
-    """Return the mean of the logs at the targets: classes or, with as many axes, probabilities."""
-    if t.ndim == logs.ndim:
+def _mean_at(logs: Array, t: Array, at: Array | None) -> Any:
+    """Return the mean of contiguous logs, each for its targets: at an index, or probabilities."""
+    if at is None:
         return (t * logs).sum() / math.prod(logs.shape[:-1])
-    return logs[_at(t)].mean()
+    return logs.reshape(-1)[at].mean()
 
 
-def _minus_targets(gradient: Array, t: Array) -> Array:
-    """Subtract the targets, as probabilities, from the gradient in place."""
-    if t.ndim == gradient.ndim:
-        gradient -= t
+def _minus_targets(gradient: Array, t: Array, at: Array | None, part: Any) -> Array:
+    """Subtract `part` times the targets from a contiguous gradient in place."""
+    if at is None:
+        gradient -= t * part
     else:
-        gradient[_at(t)] -= 1
+        gradient.reshape(-1)[at] -= part
     return gradient
 
 

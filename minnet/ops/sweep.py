@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -39,17 +40,11 @@ class Sweep:
         groups: int = 1,
     ) -> Self:
         """Work out how the window moves; ShapeError or SpecError if it can't."""
-        sizes = shape[1:-1]
-        axes = len(sizes)
-        return cls(
-            shape,
-            output_sizes(sizes, window, stride, padding, dilation),
-            per_axis(window, axes, "window"),
-            per_axis(stride, axes, "stride"),
-            per_axis(dilation, axes, "dilation"),
-            resolve_padding(padding, sizes, window, stride, dilation),
-            groups,
-        )
+        given: Any = shape, window, stride, padding, dilation, groups
+        try:
+            return cls(*_known(*given))
+        except TypeError:  # a list is no key for what is known already
+            return cls(*_worked_out(*given))
 
     @property
     def is_padded(self) -> bool:
@@ -99,3 +94,29 @@ class Sweep:
             slice(lo, lo + n) for (lo, _), n in zip(self.edges, self.shape[1:-1], strict=True)
         )
         return padded[(slice(None), *middle)]
+
+
+def _worked_out(
+    shape: Shape,
+    window: Amount,
+    stride: Amount,
+    padding: Padding,
+    dilation: Amount,
+    groups: int,
+) -> tuple[Any, ...]:
+    """Return the fields of a Sweep."""
+    sizes = shape[1:-1]
+    axes = len(sizes)
+    return (
+        shape,
+        output_sizes(sizes, window, stride, padding, dilation),
+        per_axis(window, axes, "window"),
+        per_axis(stride, axes, "stride"),
+        per_axis(dilation, axes, "dilation"),
+        resolve_padding(padding, sizes, window, stride, dilation),
+        groups,
+    )
+
+
+# The same few sweeps come again in every step of a training.
+_known = functools.lru_cache(maxsize=256, typed=True)(_worked_out)

@@ -1,0 +1,181 @@
+"""Convolution on the CPU by widened windows: each takes in several neighbouring positions.
+
+The plain way (conv.py) gathers what each window sees into a row of a matrix, so that
+a convolution is one matrix product. A window of 5 x 5 over one channel is 5 runs of
+5 numbers: the copying takes longer than the product. A *wide* window of 5 x 8 sees
+what 4 neighbouring positions see; it is 5 runs of 8 numbers, a quarter as many
+windows and less than half as much to copy, back and forth. The weight then is a
+matrix that holds the same numbers 4 times, each time moved on by a position, with
+zeros between; the product does 8 / 5 of the work, but on more columns, which matrix
+products like.
+
+Work is done in tiles of a few images, whose windows stay in the processor's cache.
+
+Letters: N, H, W, C and KH, KW as everywhere; OH and OW the positions, P how many of
+them along W a wide window takes in, R the numbers of a row of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, Shape
+from .sweep import Sweep
+
+__all__ = ["correlate", "is_wide", "spread", "weight_gradient"]
+
+# Bytes of gathered windows to work on at a time: about what a core's cache holds.
+TILE = 1 << 20
+# What an element costs, in nanoseconds on a common processor; only their ratios matter.
+PRODUCT, COPY, RUN, ADD = 0.1, 0.24, 10.0, 1.2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wide:
+    """A sweep over images by wide windows."""
+
+    sweep: Sweep  # over images, even where the user's is over sequences
+    outputs: int
+    together: int  # P
+
+    @property
+    def reach(self) -> int:
+        """Over how many elements of W a wide window reaches."""
+        return self.sweep.window[-1] + (self.together - 1) * self.sweep.stride[-1]
+
+    @property
+    def shape(self) -> Shape:
+        """How many wide windows there are along H and W, rows of each, and numbers of a row."""
+        down, across = self.sweep.positions
+        run = self.reach * self.sweep.shape[-1]
+        return down, across // self.together, self.sweep.window[0], run
+
+    def cost(self) -> float:
+        """Estimate the time for a position: of the products, the gathering and the spreading."""
+        run = self.shape[-1]
+        # A product takes its columns sixteen at a time.
+        columns = -(-self.outputs * self.together // 16) * 16 / self.together
+        return run * (PRODUCT * columns + (COPY + RUN / run + ADD) / self.together)
+
+    def tiles(self, itemsize: int) -> Iterator[slice]:
+        """Yield the images to work on at a time."""
+        images = max(1, TILE // (math.prod(self.shape) * itemsize))
+        count = self.sweep.shape[0]
+        return (slice(i, min(i + images, count)) for i in range(0, count, images))
+
+    def matrix(self, w: Array) -> Array:
+        """Return the weight of a wide window, of shape (KH * R, P * outputs)."""
+        height, width = self.sweep.window
+        step, (channels, outputs) = self.sweep.stride[-1], w.shape[-2:]
+        wide = np.zeros((height, self.reach, channels, self.together, outputs), w.dtype)
+        for p in range(self.together):
+            wide[:, p * step : p * step + width, :, p] = w.reshape(height, width, channels, outputs)
+        return wide.reshape(-1, self.together * outputs)
+
+    def folded(self, wide: Array) -> Array:
+        """Return the gradient of a weight from that of its matrix: the sum of where it stands."""
+        height, width = self.sweep.window
+        step = self.sweep.stride[-1]
+        parts = wide.reshape(height, self.reach, -1, self.together, self.outputs)
+        total = np.zeros((height, width, parts.shape[2], self.outputs), wide.dtype)
+        for p in range(self.together):
+            total += parts[:, p * step : p * step + width, :, p]
+        return total
+
+    def gathered(self, images: Array, dtype: np.dtype[Any]) -> Array:
+        """Return what the wide windows see of some images, a row for each."""
+        images = np.ascontiguousarray(self.padded(images))
+        n, h, w, c = images.strides
+        down, across = self.sweep.stride
+        strides = n, h * down, w * across * self.together, h, c
+        view = np.ndarray((len(images), *self.shape), images.dtype, images, 0, strides)
+        return view.astype(dtype, order="C").reshape(-1, math.prod(self.shape[2:]))
+
+    def scatter(self, rows: Array, total: Array) -> None:
+        """Add to padded images, for every wide window, its row where it stands."""
+        rows = rows.reshape(len(total), *self.shape)
+        n, h, w, c = total.strides
+        down, across = self.sweep.stride[0], self.sweep.stride[1] * self.together
+        apart = -(-self.reach // across)  # of every so manieth window, none meets another
+        for row in range(self.sweep.window[0]):
+            for first in range(min(apart, self.shape[1])):
+                part = rows[:, :, first::apart, row]
+                start = row * h + first * across * w
+                strides = n, h * down, w * across * apart, c
+                met = np.ndarray(part.shape, total.dtype, total, start, strides)
+                met += part
+
+    def padded(self, images: Array) -> Array:
+        """Return some of the images with the sweep's padding."""
+        if not self.sweep.is_padded:
+            return images
+        padded = np.zeros((len(images), *self.sweep.padded_shape[1:]), images.dtype)
+        self.sweep.crop(padded)[:] = images
+        return padded
+
+
+@functools.lru_cache(maxsize=256)
+def widened(sweep: Sweep, outputs: int) -> Wide:
+    """Return a sweep by the wide windows that promise to take the least time."""
+    if len(sweep.window) == 1:  # a sequence is an image of height 1
+        sweep = dataclasses.replace(
+            sweep,
+            shape=(sweep.shape[0], 1, *sweep.shape[1:]),
+            positions=(1, *sweep.positions),
+            window=(1, *sweep.window),
+            stride=(1, *sweep.stride),
+            dilation=(1, *sweep.dilation),
+            edges=((0, 0), *sweep.edges),
+        )
+    across = sweep.positions[-1]
+    fitting = [p for p in range(1, across + 1) if across % p == 0]
+    return min((Wide(sweep, outputs, p) for p in fitting), key=Wide.cost)
+
+
+def is_wide(a: Array, sweep: Sweep) -> bool:
+    """Tell whether these kernels can do a convolution."""
+    return (
+        isinstance(a, np.ndarray)
+        and a.ndim in (3, 4)
+        and sweep.groups == 1
+        and max(sweep.dilation) == 1
+    )
+
+
+def correlate(a: Array, w: Array, sweep: Sweep) -> Array:
+    """Take the product of the weight with what the window sees at every position."""
+    wide = widened(sweep, w.shape[-1])
+    images, matrix = a.reshape(wide.sweep.shape), wide.matrix(w)
+    dtype = np.result_type(a, w)
+    y = np.empty((len(a), math.prod(wide.shape[:2]), matrix.shape[1]), dtype)
+    for tile in wide.tiles(dtype.itemsize):
+        rows = wide.gathered(images[tile], dtype)
+        np.matmul(rows, matrix, out=y[tile].reshape(len(rows), -1))
+    return y.reshape(len(a), *sweep.positions, wide.outputs)
+
+
+def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
+    """Return the weight's gradient, from the input and the gradient at the output."""
+    wide = widened(sweep, g.shape[-1])
+    images, columns = a.reshape(wide.sweep.shape), wide.together * wide.outputs
+    dtype = np.result_type(a, g)
+    total = np.zeros((math.prod(wide.shape[2:]), columns), dtype)
+    for tile in wide.tiles(dtype.itemsize):
+        total += wide.gathered(images[tile], dtype).T @ g[tile].reshape(-1, columns)
+    return wide.folded(total).reshape(*sweep.window, a.shape[-1], wide.outputs)
+
+
+def spread(g: Array, w: Array, sweep: Sweep) -> Array:
+    """Return the input's gradient: each position adds its multiple of the weight around it."""
+    wide = widened(sweep, w.shape[-1])
+    turned = wide.matrix(w).T
+    total = np.zeros(wide.sweep.padded_shape, np.result_type(g, w))
+    for tile in wide.tiles(total.itemsize):
+        wide.scatter(g[tile].reshape(-1, len(turned)) @ turned, total[tile])
+    return wide.sweep.crop(total).reshape(sweep.shape)

@@ -1,0 +1,74 @@
+"""Convolution by wide windows gives what the plain one gives, whatever is taken together."""
+
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from minnet.ops import wide
+from minnet.ops.conv import _correlate, _spread, _weight_gradient
+from minnet.ops.sweep import Sweep
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> tuple[Any, Any, Any, Sweep]:
+    """Draw an input, a weight, a gradient at the output, and how the window moves."""
+    axes = draw(st.integers(1, 2))
+    window = tuple(draw(st.integers(1, 4)) for _ in range(axes))
+    stride = tuple(draw(st.integers(1, 3)) for _ in range(axes))
+    padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(axes))
+    sizes = tuple(k + draw(st.integers(0, 7)) for k in window)
+    count, channels, outputs = (draw(st.integers(1, 4)) for _ in range(3))
+    random = np.random.default_rng(draw(st.integers(0, 1000)))
+    a = random.normal(size=(count, *sizes, channels))
+    w = random.normal(size=(*window, channels, outputs))
+    sweep = Sweep.over(a.shape, window, stride, padding)
+    return a, w, random.normal(size=(count, *sweep.positions, outputs)), sweep
+
+
+def plain(monkeypatch: pytest.MonkeyPatch, kernel: Any, *given: Any) -> Any:
+    with monkeypatch.context() as patch:
+        patch.setattr(wide, "is_wide", lambda a, sweep: False)
+        return kernel(*given)
+
+
+@given(convolutions(), st.data())
+def test_wide_windows_give_what_the_plain_ones_give(
+    drawn: tuple[Any, Any, Any, Sweep], data: st.DataObject
+) -> None:
+    a, w, g, sweep = drawn
+    chosen = wide.widened(sweep, w.shape[-1])
+    across = sweep.positions[-1]
+    together = data.draw(st.sampled_from([p for p in range(1, across + 1) if across % p == 0]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wide, "TILE", data.draw(st.sampled_from([1, 2000, wide.TILE])))
+        patch.setattr(wide, "widened", lambda *_: wide.Wide(chosen.sweep, chosen.outputs, together))
+        results = (
+            wide.correlate(a, w, sweep),
+            wide.weight_gradient(a, g, sweep),
+            wide.spread(g, w, sweep),
+        )
+        expected = (
+            plain(patch, _correlate, a, w, sweep),
+            plain(patch, _weight_gradient, a, g, sweep),
+            plain(patch, _spread, g, w, sweep),
+        )
+    for result, one in zip(results, expected, strict=True):
+        assert result.shape == one.shape
+        assert result.dtype == one.dtype
+        np.testing.assert_allclose(result, one, atol=1e-12)
+
+
+def test_one_channel_is_taken_by_wide_windows_and_many_are_not() -> None:
+    few, many = (Sweep.over((64, 28, 28, c), 5, 1, 0) for c in (1, 256))
+    assert wide.widened(few, 20).together > 1
+    assert wide.widened(many, 256).together == 1
+
+
+def test_groups_and_dilation_are_left_to_the_plain_kernels() -> None:
+    a = np.zeros((1, 9, 9, 4))
+    assert wide.is_wide(a, Sweep.over(a.shape, 3, 1, 0))
+    assert not wide.is_wide(a, Sweep.over(a.shape, 3, 1, 0, dilation=2))
+    assert not wide.is_wide(a, Sweep.over(a.shape, 3, 1, 0, groups=2))
