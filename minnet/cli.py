@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 if all went well; 1 if runs of a study failed; 2 if the
-        command can't be carried out, with the reason in one line on standard error.
+        command can't be carried out, with the reason in one line on standard error; 130
+        if Ctrl-C ended it.
 
     Examples
     --------
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (minnet.MinnetError, OSError) as error:
         print("minnet:", " ".join(str(error).split()), file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130  # as shells do
     return status
 
 

@@ -1,6 +1,8 @@
-"""What all tests share: how Hypothesis behaves, and a random generator of a fixed seed."""
+"""What all tests share: how Hypothesis behaves, a random generator of a fixed seed, Ctrl-C."""
 
 import os
+import signal
+from collections.abc import Iterator
 
 # Tests run side by side, each with one thread for its matrix products: more would only wait for
 # each other. NumPy reads this when it is first imported.
@@ -25,3 +27,11 @@ hypothesis.settings.load_profile("minnet")
 def random() -> np.random.Generator:
     """A generator that gives every test the same numbers."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Heed Ctrl-C, which tests run in the background, and all that they start, would ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

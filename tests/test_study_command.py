@@ -54,8 +54,10 @@ def test_plan_lists_the_runs_and_trains_nothing(
 def test_run_then_plan_then_report(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["study", "run", "small.toml", "--results", "found"]) == 0
     out, err = capsys.readouterr()
-    assert "small: 6 runs, 0 done before, 6 to do" in err
-    assert "report: found" in out
+    lines = err.splitlines()
+    assert lines[0] == "small: 6 runs, 0 done before, 6 to do"
+    assert [line.partition(" ")[0] for line in lines[1:]] == [f"{i}/6" for i in range(1, 7)]
+    said = out
     whole = files(mn.study.Study.read(spec, "found"))
     assert cli.main(["study", "plan", "small.toml", "--results", "found"]) == 0
     out, err = capsys.readouterr()
@@ -63,10 +65,26 @@ def test_run_then_plan_then_report(spec: Path, capsys: pytest.CaptureFixture[str
     assert "about 0 s with 1 at once (from 6 runs already done)" in out
     spec.unlink()
     assert cli.main(["study", "report", "found"]) == 0
-    page = Path(capsys.readouterr().out.strip())
-    assert page.suffix == ".html"
-    assert page.exists()
+    assert capsys.readouterr().out == said
     assert files(mn.study.Study.opened("found")) == whole
+
+
+def test_run_ends_with_the_table_and_where_figure_and_report_are(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert cli.main(["study", "run", "small.toml"]) == 0
+    *before, blank, note, empty, figure, report = capsys.readouterr().out.splitlines()
+    head, _, row = before[-3:]
+    assert head.replace(" ", "") == "|n|BnB+|AnB|"
+    assert re.fullmatch(r"\| 1 +\| [^|]* ±\d+\.\d † \| [^|]* ±\d+\.\d † \|", row)
+    assert (blank, empty) == ("", "")
+    assert "means over 2 pairs" in note
+    assert figure == f"figure: {Path('small-results', 'figure.png')}"
+    assert report == f"report: {Path('small-results', 'report.html')}"
+    assert Path("small-results", "figure.png").exists()
+    page = Path("small-results", "report.html").read_text(encoding="utf-8")
+    assert re.search(r"<td[^>]*>0A</td><td[^>]*>\d, \d</td>", page), "which classes are in a half"
 
 
 def test_failed_runs_are_listed_and_give_status_1(
@@ -117,6 +135,7 @@ def test_the_results_of_another_spec_are_refused(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another signal there")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_a_study_that_goes_on_later(tmp_path: Path) -> None:
     path = toml(tmp_path / "small.toml", "replicates = 40")
     study = mn.study.Study.read(path, tmp_path / "found")

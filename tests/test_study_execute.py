@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,28 @@ def test_a_study_goes_on_where_it_was(tmp_path: Path, wanted: dict[str, bytes]) 
     assert here(study).done == []
 
 
+class Slow(ThreadPoolExecutor):
+    """Does a task at once, but says that it is done only when it is asked the third time."""
+
+    def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:  # type: ignore[override]
+        inner = super().submit(function, *arguments, **options)
+        wait([inner])
+        asked = iter([False, False])
+        inner.done = lambda: next(asked, True)  # type: ignore[method-assign]
+        inner.running = lambda: True  # type: ignore[method-assign]
+        return inner
+
+
+def test_while_runs_are_under_way_they_are_named(tmp_path: Path) -> None:
+    study = toy(tmp_path, **SMALL)
+    seen: list[list[str]] = []
+    with Slow(1) as executor:
+        study.run(executor, tick=lambda labels: seen.append(list(labels)))
+    bases = [run.label for run in study.plan().bases]
+    treatments = [run.label for run in study.plan().treatments]
+    assert seen == [bases, bases, treatments, treatments]
+
+
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, True, "2"])
 def test_jobs_are_a_whole_number(tmp_path: Path, jobs: Any) -> None:
     with pytest.raises(mn.SpecError, match="jobs must be a whole number of at least 1"):
@@ -172,6 +194,46 @@ def test_what_a_killed_worker_left_half_written_is_removed(tmp_path: Path) -> No
 
     here(study, tell=leave)
     assert not list(study.folder.glob("*/.*"))
+
+
+class Forgetful(ThreadPoolExecutor):
+    """Does every task, or does none, but can't say what came of it.
+
+    So does Dask's executor for a moment when a worker is lost right after it did a task.
+    """
+
+    def __init__(self, works: bool) -> None:
+        super().__init__(1)
+        self.works = works
+
+    def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        if self.works:
+            super().submit(function, *arguments, **options).result()
+        future: Future[Any] = Future()
+        future.set_exception(ValueError("too many values to unpack (expected 3)"))
+        return future
+
+
+def test_what_is_in_the_folder_is_done_whatever_an_executor_says(
+    tmp_path: Path, wanted: dict[str, bytes]
+) -> None:
+    study = toy(tmp_path, **SMALL)
+    with Forgetful(works=True) as executor:
+        outcome = study.run(executor)
+    assert (len(outcome.done), outcome.failed, study.store.failed()) == (6, {}, {})
+    assert files(study) == wanted
+
+
+def test_a_base_whose_net_is_not_in_the_folder_is_not_done(tmp_path: Path) -> None:
+    study = toy(tmp_path, **SMALL)
+    with ThreadPoolExecutor(1) as executor:
+        study.run(executor)
+    base, treatment = study.plan().bases[0], study.plan().treatments[0]
+    study.store.net_path(base.id).unlink()
+    (study.folder / "runs" / f"{treatment.id}.json").unlink()
+    with Forgetful(works=False) as executor:
+        outcome = study.run(executor)
+    assert base.label in outcome.failed
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")

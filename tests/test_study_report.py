@@ -84,6 +84,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name=NASTY,
         spec_text=f"{NASTY}\n```\nend",
         environment={"minnet": "1.2", NASTY: NASTY},
+        halves={NASTY: [NASTY]},
         measures=scores,
         failed=[f"AnB n=1: {NASTY}"],
         paper=True,
@@ -101,8 +102,8 @@ def test_the_page_is_well_formed_and_everything_is_escaped(nasty: Path) -> None:
     assert page.open == []
     assert "b" not in page.tags
     assert "script" not in page.tags
-    # name in title and heading, split, score twice, environment twice, failed, spec
-    assert page.text.count(NASTY) >= 9
+    # name in title and heading, half, class, split, score twice, environment twice, failed, spec
+    assert page.text.count(NASTY) >= 11
 
 
 def test_the_page_needs_nothing_but_itself(nasty: Path) -> None:
@@ -139,8 +140,10 @@ def test_it_says_what_a_reader_must_know(nasty: Path) -> None:
         "1 run collapsed and counted in the means",
         "1 run failed",
         "this saved 90% in BnB, 90% in AnB, 90% in random",
-        "pip install 'minnet==1.2'",
+        "With minnet 1.2, and the spec below",
         "minnet study run SPEC.toml",
+        "What these numbers can't tell",
+        "there is one replicate",
         "The paper's own differences",
         "co-adaptation drop (BnB − base): too few pairs to tell at n = 1, 2, 3.",
     ):
@@ -172,6 +175,53 @@ def test_leaving_out_shows_the_count_left_out(tmp_path: Path) -> None:
     assert "AnB n=3 0A -> 0B #0: 20.0% (chance 20.0%)" in text
     row = next(line for line in text.splitlines() if re.match(r"\| AnB +\| +3 \|", line))
     assert re.split(r" *\| *", row)[3:5] == ["3", "1"]
+
+
+@pytest.mark.usefixtures("without_figure")
+def test_the_first_table_is_the_last_in_brief(tmp_path: Path) -> None:
+    runs = made_up(splits=("0", "1", "semantic"))
+    text = write(tmp_path, records=runs).with_suffix(".md").read_text(encoding="utf-8")
+    random, named = (part.partition("\n## ")[0] for part in text.split("\n## Results: ")[1:])
+    for part, pairs in ((random, 4), (named, 2)):
+        rows = [re.split(r" *\| *", line)[1:-1] for line in part.splitlines() if line[:1] == "|"]
+        places = [i for i, row in enumerate(rows) if row[0] == "n"]
+        short = rows[places[0] : places[1]]
+        long = {(row[0], row[1]): row for row in rows[places[1] :]}
+        for n, *cells in short[2:]:
+            for treatment, cell in zip(short[0][1:], cells, strict=True):
+                *_, mean, interval, count = long[treatment, n]
+                low, _, high = interval.replace("−", "-").partition(" to ")
+                brief = re.fullmatch(r"(\S+) ±([\d.]+)( †)?", cell)
+                assert brief, cell
+                assert float(brief[1].replace("−", "-")) == pytest.approx(
+                    float(mean.replace("−", "-")), abs=0.0551
+                )
+                assert float(brief[2]) == pytest.approx((float(high) - float(low)) / 2, abs=0.0601)
+                assert bool(brief[3]) == ("†" in count) == (pairs < 4)
+        assert f"means over {pairs} pairs" in part
+
+
+@pytest.mark.usefixtures("without_figure")
+def test_it_says_what_the_numbers_cannot_tell(tmp_path: Path) -> None:
+    one = write(tmp_path / "one").with_suffix(".md").read_text(encoding="utf-8")
+    two = write(tmp_path / "two", records=made_up(replicates=2)).with_suffix(".md")
+    width = r"half of the intervals of the effects are wider than ±(\d\.\d) points"
+    wide, narrow = (re.search(width, text) for text in (one, two.read_text(encoding="utf-8")))
+    assert wide
+    assert narrow
+    assert float(narrow[1]) < float(wide[1]), "more pairs tell more"
+    # At each of three n: six treatments, specificity, and the gain over BnB+.
+    assert "Of 24, about 1 would exclude zero" in one
+    assert "there is one replicate" in one
+    assert "there is one replicate" not in two.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("without_figure")
+def test_many_classes_of_a_half_are_not_all_listed(tmp_path: Path) -> None:
+    page = write(tmp_path, halves={"0A": range(500), "0B": ["cat", "dog"]})
+    text = page.with_suffix(".md").read_text(encoding="utf-8")
+    assert re.search(r"\| 0A +\| 0, 1, .*, 19 and 480 more \|", text)
+    assert re.search(r"\| 0B +\| cat, dog +\|", text)
 
 
 @pytest.mark.usefixtures("without_figure")

@@ -192,7 +192,8 @@ def test_reusing_frozen_outputs_changes_no_more_than_rounding(tmp_path: Path) ->
             data={"file": "images.npz"},
             net=NET,
             treatments=["BnB", "AnB", "random"],
-            train={"rounds": 3, "batch_size": 8, "reuse_frozen": reuse},
+            # Adam would turn what rounding leaves of a gradient of zero into steps of full size.
+            train={"rounds": 3, "batch_size": 8, "optimizer": "sgd", "reuse_frozen": reuse},
         )
         here(study)
         found.append(study)

@@ -300,16 +300,16 @@ def test_scores_stand_beside_the_transfer_of_their_place() -> None:
     scores += [score("bad", "9A", "9B", 1, 5.0), score("whole", "0A", "0B", 0, 0.25)]
     scores += [score("good", "0A", "0A", 3, None), score("good", "0A", "0A", 2, math.nan)]
     rows = {tuple(row[:3]): row[3:] for row in measure_table(made_up(noise=0), scores).rows}
-    assert rows["0A", "0B", "3"] == ["-0.09", "0.09", "–", "−9.00", "+1.20"]
-    assert rows["9A", "9B", "1"] == ["–", "5", "–", "–", "–"]
-    assert rows["0A", "0B", "all"] == ["–", "–", "0.25", "−4.17", "+1.23"]
+    assert rows["0A", "0B", "3"] == ["−0.090", "0.090", "–", "−9.00", "+1.20"]
+    assert rows["9A", "9B", "1"] == ["–", "5.000", "–", "–", "–"]
+    assert rows["0A", "0B", "all"] == ["–", "–", "0.250", "−4.17", "+1.23"]
     found = {row[0]: row[1:3] for row in correlation_table(made_up(noise=0), scores).rows}
     assert found == {"good": ["+1.00", "3 †"], "bad": ["−1.00", "3 †"], "whole": ["–", "1 †"]}
 
 
 def test_replicates_of_a_score_are_averaged() -> None:
     twice = [score("s", "0A", "0B", 1, value) for value in (1.0, 2.0)]
-    assert measure_table(made_up(), twice).rows[0][3] == "1.5"
+    assert measure_table(made_up(), twice).rows[0][3] == "1.500"
 
 
 def test_a_score_without_its_place_is_refused() -> None:

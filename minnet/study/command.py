@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from ..errors import SpecError
 from .estimate import Estimate, estimate
-from .execute import Outcome
+from .page import to_markdown
+from .progress import Progress, duration, work_left
 from .study import Study
 
 __all__ = ["run_command"]
@@ -21,7 +20,7 @@ __all__ = ["run_command"]
 def run_command(options: argparse.Namespace) -> int:
     """Do what the command line says; return the exit status."""
     if options.action == "report":
-        print(Study.opened(options.results).report(paper=options.paper))
+        _report(Study.opened(options.results), options.paper)
         return 0
     if options.jobs < 1:
         raise SpecError(f"--jobs must be a whole number of at least 1, got {options.jobs}")
@@ -53,9 +52,12 @@ def plan_text(study: Study, guess: Estimate) -> str:
 
 def _run(study: Study, options: argparse.Namespace) -> int:
     study.open()
+    plan = study.plan()
+    left = work_left(plan, study.store.done())
+    progress = Progress(study.spec["name"], len(plan.by_id), left)
     try:
-        with _executor(options.dask) as executor, _Bar(study) as bar:
-            outcome = study.run(executor, options.jobs, options.fail_fast, bar.tell)
+        with _executor(options.dask) as executor, progress as bar:
+            outcome = study.run(executor, options.jobs, options.fail_fast, bar.tell, bar.tick)
     except KeyboardInterrupt:
         print("stopped; what is done is kept: run again to go on", file=sys.stderr)
         return 130
@@ -70,10 +72,18 @@ def _run(study: Study, options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     if study.records():
-        page = study.report(paper=options.paper)
-        print(page.with_suffix(".md").read_text(encoding="utf-8"))
-        print(f"report: {page}")
+        _report(study, options.paper)
     return 1 if outcome.failed or outcome.left else 0
+
+
+def _report(study: Study, paper: bool) -> None:
+    """Write the report; print what it comes to, and where it and the figure are."""
+    page = study.report(paper=paper)
+    print(to_markdown(study.summary()))
+    figure = page.with_name("figure.png")
+    if figure.exists():
+        print(f"figure: {figure}")
+    print(f"report: {page}")
 
 
 @contextlib.contextmanager
@@ -87,50 +97,3 @@ def _executor(address: str | None) -> Iterator[Any]:
         raise SpecError("--dask needs Dask: pip install 'minnet[dask]'") from None
     with Client(address) as client:
         yield client.get_executor(pure=False)
-
-
-class _Bar:
-    """Shows what is done, what is left, and how long: a bar with tqdm, else a line a run."""
-
-    def __init__(self, study: Study) -> None:
-        total = len(study.plan().by_id)
-        done = len(study.store.done() & set(study.plan().by_id))
-        print(
-            f"{study.spec['name']}: {total} runs, {done} done before, {total - done} to do",
-            file=sys.stderr,
-        )
-        self.start, self.bar = time.perf_counter(), None
-        with contextlib.suppress(ImportError):
-            from tqdm.auto import tqdm
-
-            self.bar = tqdm(total=total, initial=done, unit="run", smoothing=0.1)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def tell(self, outcome: Outcome, total: int, label: str) -> None:
-        """Show that a run is over."""
-        over = len(outcome.done) + len(outcome.failed)
-        if self.bar is not None:
-            self.bar.set_postfix_str(label, refresh=False)
-            self.bar.update(1)
-            return
-        left = total - outcome.skipped - over
-        seconds = (time.perf_counter() - self.start) / over * left
-        print(
-            f"{outcome.skipped + over}/{total}  {label}  about {duration(seconds)} left",
-            file=sys.stderr,
-        )
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it."""
-    if not math.isfinite(seconds):
-        return "an unknown time"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

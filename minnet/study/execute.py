@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from .run import work
 from .store import Store
 from .workers import Processes
 
-__all__ = ["Outcome", "Tell", "execute"]
+__all__ = ["Outcome", "Tell", "Tick", "execute"]
 
 # How often to ask whether runs are done.
 POLL_SECONDS = 0.02
@@ -50,6 +50,7 @@ class Outcome:
 
 
 Tell = Callable[[Outcome, int, str], None]
+Tick = Callable[[Sequence[str]], None]
 
 
 def execute(
@@ -62,6 +63,7 @@ def execute(
     jobs: int = 1,
     fail_fast: bool = False,
     tell: Tell = lambda outcome, total, label: None,
+    tick: Tick = lambda labels: None,
 ) -> Outcome:
     """Do every run of a plan that is not done yet: the bases, then the treatments.
 
@@ -81,6 +83,9 @@ def execute(
     tell
         Called with the outcome so far, the number of runs, and the label of the run
         just over.
+    tick
+        Called many times a second while nothing is over, with the labels of the runs that
+        are under way; with none where an executor doesn't say which these are.
 
     Raises
     ------
@@ -94,7 +99,7 @@ def execute(
     with contextlib.ExitStack() as stack:
         if executor is None:
             executor = stack.enter_context(Processes(jobs, spec["threads"]))
-        wave = _Wave(executor, arguments, store, outcome, len(plan.by_id), tell)
+        wave = _Wave(executor, arguments, store, outcome, len(plan.by_id), tell, tick)
         if wave.run([run for run in plan.bases if run.id not in finished], fail_fast):
             todo = [run for run in plan.treatments if run.id not in finished]
             ready = [run for run in todo if _has_bases(plan, run, store)]
@@ -139,9 +144,10 @@ class _Wave:
         outcome: Outcome,
         total: int,
         tell: Tell,
+        tick: Tick,
     ) -> None:
         self.executor, self.arguments, self.store = executor, arguments, store
-        self.outcome, self.total, self.tell = outcome, total, tell
+        self.outcome, self.total, self.tell, self.tick = outcome, total, tell, tick
         self.pending: dict[str, tuple[Run, Any]] = {}
         self.losses: Counter[str] = Counter()  # how often the worker of a run has died
 
@@ -150,11 +156,14 @@ class _Wave:
         waiting = deque(runs)
         try:
             while waiting or self.pending:
+                if isinstance(self.executor, Processes):
+                    self.executor.heed_ctrl_c()
                 while waiting and self._has_room(waiting[0]):
                     run = waiting.popleft()
                     self.pending[run.id] = run, self.executor.submit(work, *self.arguments, run.id)
                 over = [item for item in self.pending.values() if item[1].done()]
                 if not over:
+                    self.tick(self._under_way())
                     time.sleep(POLL_SECONDS)
                 for run, future in over:
                     del self.pending[run.id]
@@ -166,6 +175,11 @@ class _Wave:
             for _, future in self.pending.values():
                 future.cancel()
         return True
+
+    def _under_way(self) -> list[str]:
+        """Return the labels of the runs that have begun; not every future knows whether it has."""
+        begun = (run for run, future in self.pending.values() if _has_begun(future))
+        return [run.label for run in begun]
 
     def _has_room(self, run: Run) -> bool:
         """Tell whether a run may begin: all may with an executor, which has a queue of its own.
@@ -185,18 +199,30 @@ class _Wave:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as problem:  # whatever an executor makes of a lost worker
-            self.losses[run.id] += _is_loss(problem)
-            if 0 < self.losses[run.id] < TRIES:
-                return False
-            error = _explained(problem, self.losses[run.id])
-            with contextlib.suppress(OSError):
-                self.store.fail(run.id, run.label, error, "")
+            error = None
+            if not _is_kept(run, self.store):  # else only the news of it was lost
+                self.losses[run.id] += _is_loss(problem)
+                if 0 < self.losses[run.id] < TRIES:
+                    return False
+                error = _explained(problem, self.losses[run.id])
+                with contextlib.suppress(OSError):
+                    self.store.fail(run.id, run.label, error, "")
         if error is None:
             self.outcome.done.append(run.label)
         else:
             self.outcome.failed[run.label] = error
         self.tell(self.outcome, self.total, run.label)
         return True
+
+
+def _has_begun(future: Any) -> bool:
+    return hasattr(future, "running") and bool(future.running())
+
+
+def _is_kept(run: Run, store: Store) -> bool:
+    """Tell whether what came of a run is in the folder, which is the truth."""
+    is_done = store.result(run.id) is not None
+    return is_done and (run.treatment != "base" or store.has_net(run.id))
 
 
 def _is_loss(error: BaseException) -> bool:

@@ -45,7 +45,7 @@ def measure_table(records: Sequence[Record], measures: Sequence[Mapping[str, Any
     >>> from minnet.study.paper import paper_records
     >>> score = {"source": "0A", "target": "0B", "n": 7, "name": "LEEP", "value": -1.5}
     >>> measure_table(paper_records(), [score]).rows
-    [['0A', '0B', '7', '-1.5', '−8.15', '+1.24']]
+    [['0A', '0B', '7', '−1.500', '−8.15', '+1.24']]
     """
     scores, moved = _scores(measures), _transfers(records)
     names = list(scores)
@@ -53,12 +53,12 @@ def measure_table(records: Sequence[Record], measures: Sequence[Mapping[str, Any
     rows = []
     for place in places:
         values = [scores[name].get(place) for name in names]
-        cells = [NONE if value is None else f"{value:.4g}" for value in values]
+        cells = [NONE if value is None else number(value, 3, sign=False) for value in values]
         points = [moved[kind].get(place) for kind in TRANSFERS]
         cells += [NONE if value is None else number(100 * value, 2) for value in points]
         rows.append([place[0], place[1], "all" if place[2] == WHOLE else str(place[2]), *cells])
     kinds = [f"{kind}: points from own base" for kind in TRANSFERS]
-    return Table(["source", "target", "n", *names, *kinds], rows)
+    return Table(["source", "target", "n", *names, *kinds], rows, texts=2)
 
 
 def correlation_table(records: Sequence[Record], measures: Sequence[Mapping[str, Any]]) -> Table:

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, SpecError
+from .limits import limits, some, warnings
 from .measured import correlation_table, measure_table
 from .page import Block, Code, Figure, Heading, Items, Table, Text, to_html, to_markdown
 from .record import Record, groups, in_order, write_beside, write_runs
-from .statistics import decompose, summarize
+from .statistics import Row, decompose, summarize
 from .tables import (
     cost_table,
     effect_readings,
     effect_table,
-    few_pairs,
     paper_table,
     row_table,
+    short_table,
 )
 
-__all__ = ["write_report"]
+__all__ = ["summary", "write_report"]
 
 FROZEN = ("BnB", "AnB", "random")
 CAPTION = (
@@ -46,6 +47,7 @@ def write_report(
     name: str,
     spec_text: str,
     environment: Mapping[str, Any],
+    halves: Mapping[str, Sequence[Any]] | None = None,
     measures: Sequence[Mapping[str, Any]] | None = None,
     failed: Sequence[str] = (),
     paper: bool = False,
@@ -68,6 +70,8 @@ def write_report(
         The study's spec as the user wrote it.
     environment
         Versions and the machine, by name.
+    halves
+        The classes of each half, by its name.
     measures
         Scores of features: mappings with the keys `source`, `target`, `n`, `name`, `value`.
     failed
@@ -106,12 +110,11 @@ def write_report(
     options = {"leave_out_collapsed": leave_out_collapsed, "bootstrap": bootstrap}
     figure = _draw(every, target, paper, leave_out_collapsed)
     blocks: list[Block] = [Heading(name, 1), Text(_overview(every)), Text(TERMS)]
-    warnings = _warnings(every, failed, options, drawn=figure is not None)
-    if warnings:
-        blocks += [Heading("Warnings"), Items(warnings)]
+    blocks += _halves(halves or {})
+    known = warnings(every, failed, options, drawn=figure is not None)
+    blocks += [Heading("Warnings"), Items(known)] if known else []
     blocks += [] if figure is None else [figure]
-    blocks += _statistics(every, options)
-    blocks += _costs(every)
+    blocks += _statistics(every, options) + _limits(every, options) + _costs(every)
     if measures:
         blocks += [
             Heading("What features said without retraining"),
@@ -126,6 +129,31 @@ def write_report(
     page = target / "report.html"
     write_beside(page, to_html(name, blocks).encode())
     return page
+
+
+def summary(records: Iterable[Record], *, leave_out_collapsed: bool = False) -> list[Block]:
+    """Return the report in brief: for each kind of split the effects in words, and the table.
+
+    Examples
+    --------
+    >>> from minnet.study.page import to_markdown
+    >>> from minnet.study.paper import paper_records
+    >>> halves = [net for net in paper_records() if net.split in "0123"]
+    >>> print(to_markdown(summary(halves)).splitlines()[0])
+    ## random splits
+    """
+    blocks: list[Block] = []
+    for name, runs in groups(records).items():
+        rows = summarize(runs, leave_out_collapsed=leave_out_collapsed)
+        effects = decompose(runs, leave_out_collapsed=leave_out_collapsed)
+        blocks.append(Heading(name))
+        blocks += [Items(effect_readings(effects))] if effects else []
+        blocks += _short(rows)
+    return blocks
+
+
+def _short(rows: Sequence[Row]) -> list[Block]:
+    return [short_table(rows)] if any(row.treatment != "base" for row in rows) else []
 
 
 LESSON = (
@@ -166,39 +194,10 @@ def _overview(records: Sequence[Record]) -> str:
     )
 
 
-def _warnings(
-    records: Sequence[Record], failed: Sequence[str], options: Mapping[str, Any], drawn: bool
-) -> list[str]:
-    """Return all that a reader must know before believing the numbers."""
-    found = []
-    for name, runs in groups(records).items():
-        few = few_pairs(summarize(runs, **options))
-        if few:
-            found.append(f"{name}: fewer than four pairs stand behind {'; '.join(few)}.")
-    bases = {(r.target, r.replicate) for r in records if r.treatment == "base"}
-    alone = [r.label for r in records if (r.target, r.replicate) not in bases]
-    if alone:
-        found.append(f"{_runs(alone)} without a base to be compared with: {_some(alone)}.")
-    collapsed = [record.label for record in records if record.collapsed]
-    if collapsed:
-        fate = "left out of" if options["leave_out_collapsed"] else "counted in"
-        found.append(f"{_runs(collapsed)} collapsed and {fate} the means; see below.")
-    if failed:
-        found.append(f"{_runs(failed)} failed, not in the numbers; see below.")
-    if not drawn:
-        found.append("There is no figure: drawing needs matplotlib (pip install 'minnet[plot]').")
-    return found
-
-
-def _runs(labels: Sequence[str]) -> str:
-    """Return how many runs, in words."""
-    return "1 run" if len(labels) == 1 else f"{len(labels)} runs"
-
-
-def _some(labels: Sequence[str]) -> str:
-    """Return the first few of many."""
-    rest = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
-    return ", ".join(labels[:5]) + rest
+def _halves(halves: Mapping[str, Sequence[Any]]) -> list[Block]:
+    """Return which classes each half is made of."""
+    rows = [[name, some([str(label) for label in halves[name]], 20)] for name in halves]
+    return [Heading("The halves"), Table(["half", "classes"], rows, texts=2)] if rows else []
 
 
 def _statistics(records: Sequence[Record], options: Mapping[str, Any]) -> list[Block]:
@@ -209,19 +208,28 @@ def _statistics(records: Sequence[Record], options: Mapping[str, Any]) -> list[B
     blocks: list[Block] = []
     for name, runs in groups(records).items():
         effects = decompose(runs, **options)
-        blocks.append(Heading(f"Results: {name}"))
+        rows = summarize(runs, **options)
+        blocks += [Heading(f"Results: {name}"), *_short(rows)]
         if effects:
             blocks += [
                 Heading("What is lost and gained, layer by layer", 3),
                 Items(effect_readings(effects)),
                 effect_table(effects),
             ]
-        blocks += [Heading("Treatments", 3), row_table(summarize(runs, **options))]
+        blocks += [Heading("Treatments", 3), row_table(rows)]
     note = (
-        f"Every run is compared with the base of its own target and replicate. Intervals are "
-        f"95% ones by {how}, each for itself: without any effect, one in twenty excludes zero."
+        "Every run is compared with the base of its own target and replicate. Intervals are 95% "
+        f"ones by {how}."
     )
     return [*blocks, Text(note)]
+
+
+def _limits(records: Sequence[Record], options: Mapping[str, Any]) -> list[Block]:
+    """Return what the numbers can't tell."""
+    kinds = groups(records).values()
+    rows = [row for runs in kinds for row in summarize(runs, **options)]
+    effects = [effect for runs in kinds for effect in decompose(runs, **options)]
+    return [Heading("What these numbers can't tell"), Items(limits(records, rows, effects))]
 
 
 def _costs(records: Sequence[Record]) -> list[Block]:
@@ -257,15 +265,18 @@ def _lists(records: Sequence[Record], failed: Sequence[str]) -> list[Block]:
 
 def _origins(spec_text: str, environment: Mapping[str, Any]) -> list[Block]:
     """Return what it takes to do the study again."""
-    version = f"=={environment['minnet']}" if "minnet" in environment else ""
-    commands = (
-        f"pip install 'minnet{version}'\nminnet study run SPEC.toml\nminnet study report RESULTS"
-    )
+    version = f" {environment['minnet']}" if "minnet" in environment else ""
+    made_with = [[str(key), str(value)] for key, value in environment.items()]
     return [
         Heading("How to do it again"),
-        Text("With the spec below as SPEC.toml; seeds follow from it. All runs are in runs.csv."),
-        Code(commands, "sh"),
-        Table(["what", "version"], [[str(key), str(value)] for key, value in environment.items()]),
-        Heading("The spec"),
+        Text(
+            f"With minnet{version}, and the spec below as SPEC.toml in the folder that its paths "
+            "count from. Seeds follow from the spec, so the same versions give the same numbers; "
+            "others, or another processor, round otherwise. All runs are in runs.csv."
+        ),
+        Code("minnet study run SPEC.toml --results RESULTS\nminnet study report RESULTS", "sh"),
+        Heading("Versions and machine", 3),
+        Table(["what", "which"], made_with, texts=2),
+        Heading("The spec", 3),
         Code(spec_text),
     ]

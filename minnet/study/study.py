@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import os
 import platform
 import time
 from collections.abc import Mapping
@@ -13,7 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import DataError, SpecError
-from .execute import Outcome, Tell, execute
+from .execute import Outcome, Tell, Tick, execute
+from .page import Block
 from .plan import Plan, make_plan
 from .record import Record
 from .spec import checked_spec, read_toml
@@ -105,6 +108,7 @@ class Study:
         jobs: int = 1,
         fail_fast: bool = False,
         tell: Tell = lambda outcome, total, label: None,
+        tick: Tick = lambda labels: None,
     ) -> Outcome:
         """Do every run that is not done yet, and keep the results.
 
@@ -120,8 +124,8 @@ class Study:
             How many runs at once on this machine, where there is no executor.
         fail_fast
             Stop at the first run that fails.
-        tell
-            Called after every run, see `minnet.study.execute`.
+        tell, tick
+            Called after every run, and while time goes by: see `minnet.study.execute`.
         """
         self.open()
         return execute(
@@ -133,6 +137,7 @@ class Study:
             jobs=jobs,
             fail_fast=fail_fast,
             tell=tell,
+            tick=tick,
         )
 
     def records(self) -> list[Record]:
@@ -141,7 +146,7 @@ class Study:
 
     def report(self, folder: Any = None, paper: bool = False) -> Path:
         """Write the report from the stored results alone; return the path of its page."""
-        from .report import write_report  # matplotlib comes with it
+        from .report import write_report
 
         records = self.records()
         if not records:
@@ -153,11 +158,28 @@ class Study:
             name=self.spec["name"],
             spec_text=spec_text(self.spec),
             environment=self.store.environment(),
+            halves=read_halves(self.store),
             measures=read_measures(self.store),
             failed=failed,
             paper=paper,
             leave_out_collapsed=self.spec["leave_out_collapsed"],
         )
+
+    def summary(self) -> list[Block]:
+        """Return the report in brief: what is lost and gained, and the table of treatments."""
+        from .report import summary
+
+        return summary(self.records(), leave_out_collapsed=self.spec["leave_out_collapsed"])
+
+
+def read_halves(store: Store) -> dict[str, tuple[Any, ...]]:
+    """Return the classes of each half, as its base nets name them."""
+    halves: dict[str, tuple[Any, ...]] = {}
+    for run in sorted(store.done()):
+        result = store.result(run) or {}
+        if result["treatment"] == "base" and result["target"] not in halves and store.has_net(run):
+            halves[result["target"]] = getattr(store.net(run).output, "labels", ())
+    return dict(sorted(halves.items()))
 
 
 def read_records(store: Store) -> list[Record]:
@@ -220,6 +242,16 @@ def environment() -> dict[str, str]:
         "minnet": __version__,
         "NumPy": np.__version__,
         "Python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "processor": _processor(),
         "begun": time.strftime("%Y-%m-%d"),
     }
+
+
+def _processor() -> str:
+    """Return what the processor is called, as far as that is known."""
+    with contextlib.suppress(OSError):  # Linux says it here only
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

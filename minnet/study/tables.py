@@ -22,6 +22,7 @@ __all__ = [
     "numbers_of",
     "paper_table",
     "row_table",
+    "short_table",
 ]
 
 NONE = "\N{EN DASH}"
@@ -66,6 +67,36 @@ def _interval(found: Estimate) -> str:
     if found.low is None or found.high is None:
         return NONE
     return f"{number(100 * found.low, 2)} to {number(100 * found.high, 2)}"
+
+
+def short_table(rows: Sequence[Row]) -> Table:
+    """Return the differences in brief: a row for each n, a column for each treatment."""
+    found = {(row.treatment, row.n): row.difference for row in rows if row.treatment != "base"}
+    names = list(dict.fromkeys(treatment for treatment, _ in found))
+    lines = []
+    for n in sorted({n for _, n in found}):
+        cells = [_brief(found.get((name, n), Estimate(0, None))) for name in names]
+        lines.append([str(n), *cells])
+    bases = [row for row in rows if row.treatment == "base" and row.mean is not None]
+    mean = f" ({100 * (bases[0].mean or 0):.1f}% on average)" if bases else ""
+    pairs = sorted({estimate.count for estimate in found.values()})
+    few = f"; {FEW_NOTE}" if few_pairs(rows) else ""
+    note = (
+        f"Points of accuracy from the base of the same half{mean}: means over "
+        f"{' to '.join(str(count) for count in dict.fromkeys((pairs[0], pairs[-1])))} pairs, "
+        f"± half of their 95% interval{few}."
+    )
+    return Table(["n", *names], lines, note)
+
+
+def _brief(found: Estimate) -> str:
+    """Return a difference and half of its interval."""
+    if found.mean is None:
+        return NONE
+    text = number(100 * found.mean)
+    if found.low is not None and found.high is not None:
+        text += f" ±{50 * (found.high - found.low):.1f}"
+    return f"{text} {FEW_MARK}" if found.few else text
 
 
 def effect_table(effects: Sequence[Effect]) -> Table:
@@ -138,7 +169,7 @@ def cost_table(records: Sequence[Record]) -> Table:
                 f"{statistics.median(near):g}" if near and treatment else NONE,
                 _mean_of([r.seconds for r in own], lambda value: f"{value:.1f}"),
                 _mean_of([r.trained for r in own], lambda value: f"{value:,.0f}"),
-                _mean_of([r.reused for r in own], lambda value: f"{100 * value:.0f}%"),
+                _mean_of([r.reused or None for r in own], lambda value: f"{100 * value:.0f}%"),
             ]
         )
     return Table(head, lines, "Passes saved: the share of forward passes through frozen layers.")

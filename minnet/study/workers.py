@@ -9,7 +9,9 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from types import FrameType
 from typing import Any, Self
 
 __all__ = ["Processes"]
@@ -30,7 +32,7 @@ class Processes:
     Workers start anew rather than as copies of this process, so that they read how
     many threads to use. One worker is used as well where there is one job: then a
     study computes the same bits whatever the number of jobs. No worker outlives this
-    process, however it ends.
+    process, however it ends. Ctrl-C is put off until `heed_ctrl_c` is called, or the end.
     """
 
     def __init__(self, jobs: int, threads: int) -> None:
@@ -39,8 +41,10 @@ class Processes:
         self._before: dict[str, str | None] = {}
         self._held: Connection | None = None  # as long as this end is open, workers live
         self._watched: Connection | None = None
+        self._ctrl_c = _CtrlC()
 
     def __enter__(self) -> Self:
+        self._ctrl_c.put_off()
         self._before = {name: os.environ.get(name) for name in THREADS}
         os.environ.update(dict.fromkeys(THREADS, str(self.threads)))
         return self
@@ -56,10 +60,15 @@ class Processes:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+            self._ctrl_c.let_through()
+
+    def heed_ctrl_c(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C came in the meantime."""
+        self._ctrl_c.heed()
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Have a worker call a function."""
-        with _uninterrupted():
+        with _hidden_from_children():
             if self._pool is not None:
                 try:
                     return self._pool.submit(function, *arguments)
@@ -71,6 +80,8 @@ class Processes:
         """End the workers at once, whatever they are doing."""
         if self._pool is None or self._held is None or self._watched is None:
             return
+        for worker in list((self._pool._processes or {}).values()):
+            worker.kill()  # even one that is still importing; Python 3.14 has `kill_workers`
         self._held.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._watched.close()
@@ -85,15 +96,54 @@ class Processes:
         return self._pool
 
 
+class _CtrlC:
+    """Notes Ctrl-C, to act on it at a safe place.
+
+    Else a KeyboardInterrupt comes between any two steps of the pool, and can leave a lock held
+    or a worker half begun. Where Ctrl-C means something else to the program, it is left alone.
+    """
+
+    def __init__(self) -> None:
+        self.came, self.is_ours = 0, False
+
+    def put_off(self) -> None:
+        """Begin to note Ctrl-C; only the main thread, which it interrupts, can."""
+        self.is_ours = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self.is_ours:
+            signal.signal(signal.SIGINT, self._note)
+
+    def heed(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C came in the meantime."""
+        if self.came:
+            self.came = 0
+            raise KeyboardInterrupt
+
+    def let_through(self) -> None:
+        """Note Ctrl-C no more, and heed what came."""
+        if self.is_ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.heed()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came += 1
+        if self.came > 2:  # who insists need not wait, should anything hang
+            signal.default_int_handler(number, frame)
+
+
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment; processes started meanwhile never see it.
+def _hidden_from_children() -> Iterator[None]:
+    """Have processes started meanwhile never see Ctrl-C.
 
     Without that a worker still importing would end with a traceback of its own.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    # As multiprocessing's own helper is started, it lets Ctrl-C through again: so do that first.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
