@@ -1,69 +1,74 @@
-"""minnet: a neural-network engine on NumPy, where freezing part of a net is exact and free."""
+"""minnet: a neural-network engine on NumPy, where freezing part of a net is exact and free.
+
+Importing it imports nothing else: what a program uses is imported when it is first asked for.
+"""
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from . import data, layers, models, ops, optim
-from .autodiff import Tensor, check_grad, grad, gradients, value_and_grad
-from .data import (
-    ClassDecoder,
-    ClassEncoder,
-    Dataset,
-    FunctionEncoder,
-    ImageEncoder,
-    ScalarDecoder,
-)
-from .draw import summary
-from .errors import (
-    DataError,
-    FormatError,
-    GradientError,
-    MinnetError,
-    MinnetWarning,
-    NonFiniteError,
-    PathError,
-    ShapeError,
-    SpecError,
-)
-from .io import load, save
-from .layers import (
-    GELU,
-    Add,
-    Augment,
-    BatchNorm,
-    Catenate,
-    Constant,
-    Conv,
-    Deconv,
-    Dropout,
-    Elementwise,
-    Embedding,
-    Flatten,
-    GlobalMeanPool,
-    LayerNorm,
-    LeakyRamp,
-    Linear,
-    LocalResponseNorm,
-    LogSoftmax,
-    MaxPool,
-    MeanPool,
-    Multiply,
-    Ramp,
-    ReLU,
-    Reshape,
-    Sigmoid,
-    Softmax,
-    Softplus,
-    Tanh,
-    Transpose,
-)
-from .multipliers import gradual_unfreeze, layerwise, multipliers
-from .net import Chain, Graph
-from .optim import SGD, Adam, AdamW, Progress, RMSProp, SignSGD
-from .train import Measure, Stop, Trainer, TrainResult, accuracy, confusion, evaluate, top, train
-
-if TYPE_CHECKING:
-    from . import measure, study
+if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` says the same to Python
+    from . import data, layers, measure, models, ops, optim, study
+    from .autodiff import Tensor, check_grad, grad, gradients, value_and_grad
+    from .data import (
+        ClassDecoder,
+        ClassEncoder,
+        Dataset,
+        FunctionEncoder,
+        ImageEncoder,
+        ScalarDecoder,
+    )
+    from .draw import summary
+    from .errors import (
+        DataError,
+        FormatError,
+        GradientError,
+        MinnetError,
+        MinnetWarning,
+        NonFiniteError,
+        PathError,
+        ShapeError,
+        SpecError,
+    )
+    from .io import load, save
+    from .layers import (
+        GELU,
+        Add,
+        Augment,
+        BatchNorm,
+        Catenate,
+        Constant,
+        Conv,
+        Deconv,
+        Dropout,
+        Elementwise,
+        Embedding,
+        Flatten,
+        GlobalMeanPool,
+        LayerNorm,
+        LeakyRamp,
+        Linear,
+        LocalResponseNorm,
+        LogSoftmax,
+        MaxPool,
+        MeanPool,
+        Multiply,
+        Ramp,
+        ReLU,
+        Reshape,
+        Sigmoid,
+        Softmax,
+        Softplus,
+        Tanh,
+        Transpose,
+    )
+    from .multipliers import gradual_unfreeze, layerwise, multipliers
+    from .net import Chain, Graph
+    from .optim import SGD, Adam, AdamW, Progress, RMSProp, SignSGD
+    from .train import Measure, Stop, Trainer, TrainResult, accuracy, confusion, top
+    from .train.evaluate import evaluate  # mypy would take these two for the files of their names
+    from .train.train import train
 
 __all__ = [
     "GELU",
@@ -149,9 +154,58 @@ __all__ = [
 
 __version__ = "0.1.0"
 
+# The names of each submodule that are minnet's own, too.
+_NAMES = {
+    "autodiff": "Tensor check_grad grad gradients value_and_grad",
+    "data": "ClassDecoder ClassEncoder Dataset FunctionEncoder ImageEncoder ScalarDecoder",
+    "draw": "summary",
+    "errors": """
+        DataError FormatError GradientError MinnetError MinnetWarning NonFiniteError
+        PathError ShapeError SpecError
+    """,
+    "io": "load save",
+    "layers": """
+        GELU Add Augment BatchNorm Catenate Constant Conv Deconv Dropout Elementwise
+        Embedding Flatten GlobalMeanPool LayerNorm LeakyRamp Linear LocalResponseNorm
+        LogSoftmax MaxPool MeanPool Multiply Ramp ReLU Reshape Sigmoid Softmax Softplus
+        Tanh Transpose
+    """,
+    "multipliers": "gradual_unfreeze layerwise multipliers",
+    "net": "Chain Graph",
+    "optim": "SGD Adam AdamW Progress RMSProp SignSGD",
+    "train": "Measure Stop Trainer TrainResult accuracy confusion evaluate top train",
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
-def __getattr__(name: str) -> Any:
-    """Import what most programs don't need when it is first asked for."""
-    if name in ("measure", "study"):
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+if not TYPE_CHECKING:  # or type checkers would believe that every name exists
+
+    def __getattr__(name: str) -> object:
+        """Import what is asked for the first time, and keep it."""
+        if name in _HOMES:
+            found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        elif name in __all__ or name in _NAMES:
+            found = importlib.import_module(f".{name}", __name__)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """minnet itself, in which `train` and `multipliers` are functions and stay so.
+
+    Python would put each submodule into the package under its name as soon as anything
+    imports it, in these two places the folders that the functions are in.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _HOMES or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -14,12 +14,15 @@ Shape: TypeAlias = tuple[int, ...]
 __all__ = ["Array", "Shape", "add_at", "array_module", "is_array", "read_only"]
 
 
+_NUMPYS_OWN = (np.ndarray, np.generic, float, int)  # making a union of them takes as long as a sum
+
+
 def array_module(array: Any) -> Any:
     """Return the module whose functions work on `array`: NumPy, or CuPy for its arrays.
 
     CuPy is never imported here: an array of its can only exist once somebody has.
     """
-    if isinstance(array, np.ndarray | np.generic | float | int):
+    if isinstance(array, _NUMPYS_OWN):
         return np
     return sys.modules.get(type(array).__module__.partition(".")[0], np) if is_array(array) else np
 

@@ -41,6 +41,18 @@ class Progress:
     max_seconds: float | None = None
     steps_per_round: int | None = None
 
+    def at_step(self, step: int) -> Progress:
+        """Return the same with another number of complete steps."""
+        return Progress(
+            step,
+            self.steps,
+            self.round,
+            self.rounds,
+            self.seconds,
+            self.max_seconds,
+            self.steps_per_round,
+        )
+
     @property
     def rounds_done(self) -> float:
         """How many rounds are complete, in parts of a round where their length is known."""

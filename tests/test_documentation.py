@@ -4,8 +4,6 @@ import ast
 import doctest
 import inspect
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILIN
 # A snippet in any other language would be skipped without a word.
 LANGUAGES = {"python", "sh", "text"}
 OUTPUT = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-HEAVY = {"IPython", "PIL", "cupy", "matplotlib", "onnx", "safetensors", "torch", "tqdm"}
 
 
 def name_of(file: Path) -> str:
@@ -115,11 +112,3 @@ def test_every_public_name_is_explained(name: str) -> None:
     if not (inspect.ismodule(thing) or is_error):
         assert re.search(r"^ *Examples\n *--------$", thing.__doc__, re.MULTILINE)
         assert ">>> " in thing.__doc__
-
-
-def test_importing_minnet_imports_nothing_optional() -> None:
-    code = "import sys, minnet; print(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    imported = set(done.stdout.split())
-    assert "numpy" in imported
-    assert not imported & HEAVY

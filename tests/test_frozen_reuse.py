@@ -16,6 +16,7 @@ from train_samples import (
 
 import minnet as mn
 from minnet.autodiff import value
+from minnet.train import features
 
 
 class Counter:
@@ -57,9 +58,15 @@ def test_reuse_changes_nothing_but_rounding(data):
     options = {"multipliers": rules, "optimizer": mn.SGD(1e-3), "batch_size": 4, "validation": 0.25}
     options["frozen_dropout"] = data.draw(st.booleans())
     with odd_rules_allowed():
-        with_reuse, without = (quiet(net, examples, reuse_frozen=r, **options) for r in (1e9, 0))
-    close(with_reuse.final, without.final)
-    for row, other in zip(with_reuse.history, without.history, strict=True):
+        without = quiet(net, examples, reuse_frozen=False, **options)
+        from_memory = quiet(net, examples, reuse_frozen=1e9, **options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(features, "FILE_PAYS", 0)
+            from_file = quiet(net, examples, reuse_frozen=1, **options)
+    assert from_file.kept == ("file" if from_memory.kept else "")
+    assert same_nets(from_file.final, from_memory.final)
+    close(from_memory.final, without.final)
+    for row, other in zip(from_memory.history, without.history, strict=True):
         assert row["validation_loss"] == pytest.approx(other["validation_loss"], rel=1e-3, abs=1e-4)
 
 
@@ -104,13 +111,22 @@ def test_batches_of_a_stream_are_not_kept():
     assert counter.examples == 180
 
 
-@pytest.mark.parametrize("limit, kept", [(60 * 5 * 4, True), (60 * 5 * 4 - 1, False)])
+@pytest.mark.parametrize("limit, kept", [(60 * 5 * 4, "memory"), (60 * 5 * 4 - 1, "")])
 def test_the_limit_is_in_bytes(limit, kept):
     counter = Counter()
     net = counted_net(counter)  # 60 examples give 5 numbers each, float32
-    quiet(net, points(60), multipliers=HEAD, rounds=4, reuse_frozen=limit, batch_size=60)
-    # The first batch is needed to see how large the features are.
-    assert counter.examples == (60 if kept else 60 * 5)
+    result = quiet(net, points(60), multipliers=HEAD, rounds=4, reuse_frozen=limit)
+    # So little work is done again sooner than read from a file.
+    assert (result.kept, counter.examples) == (kept, 60 if kept else 240)
+
+
+@pytest.mark.parametrize("limits", [{"rounds": 1}, {"steps": 4}, {"steps": 9, "rounds": 1}])
+def test_nothing_is_kept_where_nothing_is_seen_again(limits):
+    counter = Counter()
+    options = {"multipliers": HEAD, "validation": points(20, 1), **limits}
+    result = quiet(counted_net(counter), points(60), **options)
+    assert (counter.examples, result.kept) == (80, "")
+    assert quiet(counted_net(counter), points(60), multipliers=HEAD, steps=5).kept == "memory"
 
 
 def test_random_layers_end_the_part_that_is_kept():

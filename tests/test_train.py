@@ -272,9 +272,11 @@ def test_ctrl_c_leaves_no_step_half_made():
             return gradient
 
     net = mn.Chain(3, mn.Softmax).initialize(input_shape=(2,))
-    result = quiet(net, points(64), optimizer=Interrupted(0.5), rounds=9)
+    rules = {"*.weight": 2, ...: 1}  # with one multiplier for both they are updated together
+    result = quiet(net, points(64), optimizer=Interrupted(0.5), rounds=9, multipliers=rules)
     assert (result.stopped, result.steps) == ("interrupted", 2)
-    assert same_nets(result.net, quiet(net, points(64), optimizer=mn.SGD(0.5), steps=2).net)
+    same = quiet(net, points(64), optimizer=mn.SGD(0.5), steps=2, multipliers=rules).net
+    assert same_nets(result.net, same)
 
 
 def _interrupt_third(trainer, row):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from typing import TypeAlias
 
 from ..backend import Array
@@ -28,44 +28,55 @@ class Node:
         self.grad: Array | None = None
 
 
-def _consumers_first(end: Node) -> Iterator[Node]:
-    """Yield every node that `end` came from, each after all the nodes that used it."""
-    uses: dict[Node, int] = {}
-    stack = [end]
-    while stack:
-        node = stack.pop()
-        uses[node] = uses.get(node, 0) + 1
-        if uses[node] == 1:
-            stack.extend(parent for parent, _ in node.parents)
+def backward(
+    end: Node, gradient: Array, wanted: Collection[Node] = frozenset()
+) -> dict[Node, Array]:
+    """Return the gradients of all leaves that `end` came from, and of the nodes in `wanted`.
+
+    A node sends gradients on when all the nodes that used it have sent theirs. Its own
+    leaves the table then, so memory falls along the way.
+    """
+    awaited = _uses(end)
+    table = {end: gradient}
+    found: dict[Node, Array] = {}
+    owned: set[Node] = set()  # sums made here, which may be added to in place
     ready = [end]
     while ready:
         node = ready.pop()
-        yield node
-        for parent, _ in node.parents:
-            uses[parent] -= 1
-            if uses[parent] == 0:
-                ready.append(parent)
-
-
-def backward(end: Node, gradient: Array) -> Iterator[tuple[Node, Array]]:
-    """Yield each node with its complete gradient, from `end` back to the leaves.
-
-    A gradient leaves the table as it is used, so memory falls along the way.
-    """
-    pending = {end: gradient}
-    owned: set[Node] = set()  # sums made here, which may be added to in place
-    for node in _consumers_first(end):
-        total = pending.pop(node)
-        yield node, total
+        total = table.pop(node) if node.parents else table[node]
+        if node in wanted:
+            found[node] = total
         for parent, function in node.parents:
-            part = _fit(function(total), parent)
-            if parent not in pending:
-                pending[parent] = part
+            part = function(total)
+            if part.shape != parent.shape or part.dtype != parent.dtype:
+                part = _fit(part, parent)
+            if parent not in table:
+                table[parent] = part
             elif parent in owned:
-                pending[parent] += part
+                table[parent] += part
             else:
-                pending[parent] = pending[parent] + part
+                table[parent] = table[parent] + part
                 owned.add(parent)
+            if parent.parents:
+                awaited[parent] -= 1
+                if not awaited[parent]:
+                    ready.append(parent)
+    table.update(found)
+    return table
+
+
+def _uses(end: Node) -> dict[Node, int]:
+    """Return the nodes that `end` came from, without the leaves, and how often each was used."""
+    uses: dict[Node, int] = {}
+    stack = [end]
+    while stack:
+        for parent, _ in stack.pop().parents:
+            if parent in uses:
+                uses[parent] += 1
+            elif parent.parents:
+                uses[parent] = 1
+                stack.append(parent)
+    return uses
 
 
 def _fit(gradient: Array, node: Node) -> Array:

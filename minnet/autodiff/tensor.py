@@ -58,8 +58,10 @@ class Tensor:
     @classmethod
     def _result(cls, data: Array, parents: tuple[tuple[Node, GradientFunction], ...]) -> Tensor:
         tensor = cls.__new__(cls)
-        tensor.data = data if is_array(data) else np.asarray(data)
-        tensor.node = Node(tensor.data, parents)
+        if not isinstance(data, np.ndarray) and not is_array(data):
+            data = np.asarray(data)
+        tensor.data = data
+        tensor.node = Node(data, parents)
         return tensor
 
     # --- what it looks like -------------------------------------------------------
@@ -135,9 +137,8 @@ class Tensor:
             The gradient of whatever is differentiated with respect to this Tensor,
             of its shape; 1 when left out, which only a single number allows.
         """
-        for node, total in backward(self.node, _seed(self, gradient)):
-            if not node.parents:
-                node.grad = total
+        for node, total in backward(self.node, _seed(self, gradient)).items():
+            node.grad = total
 
     # --- operators: each hands over to the op of its name in minnet.ops ------------
 
@@ -260,7 +261,7 @@ def value(x: Any) -> Any:
     """
     if isinstance(x, Tensor):
         return x.data
-    return x.item() if isinstance(x, np.float64 | np.integer) else x
+    return x.item() if isinstance(x, (np.float64, np.integer)) else x
 
 
 def record(data: Array, *inputs: tuple[Any, GradientFunction]) -> Any:
@@ -276,8 +277,11 @@ def record(data: Array, *inputs: tuple[Any, GradientFunction]) -> Any:
         Where an input was broadcast, the function may return the broadcast shape;
         the sum over what was broadcast is taken in the backward pass.
     """
-    parents = tuple((x.node, function) for x, function in inputs if isinstance(x, Tensor))
-    return Tensor._result(data, parents) if parents else data
+    parents = []
+    for x, function in inputs:
+        if isinstance(x, Tensor):
+            parents.append((x.node, function))
+    return Tensor._result(data, tuple(parents)) if parents else data
 
 
 def _seed(output: Tensor, gradient: Any) -> Array:
@@ -320,12 +324,10 @@ def gradients(output: Any, inputs: Sequence[Tensor], gradient: Any = None) -> li
     >>> mn.gradients((x * x).sum(), [x, y])
     [array([2., 4.], dtype=float32), array([0.], dtype=float32)]
     """
-    wanted = {x.node: None for x in inputs}
     found: dict[Node, Array] = {}
     if isinstance(output, Tensor):
-        for node, total in backward(output.node, _seed(output, gradient)):
-            if node in wanted:
-                found[node] = total
+        inner = {x.node for x in inputs if x.node.parents}
+        found = backward(output.node, _seed(output, gradient), inner)
     return [
         found[x.node] if x.node in found else array_module(x.data).zeros_like(x.data)
         for x in inputs

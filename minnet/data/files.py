@@ -6,7 +6,6 @@ piece by piece, so memory grows only with what a file really holds.
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import struct
@@ -53,6 +52,8 @@ def read_idx(path: PathLike) -> Array:
     FormatError
         If it is truncated, altered, foreign, or declares another size than it has.
     """
+    import gzip  # here, so that importing minnet stays quick
+
     where = os.fspath(path)
     try:
         with open(path, "rb") as file:

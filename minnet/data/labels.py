@@ -55,6 +55,8 @@ def class_list(y: Any) -> tuple[Label, ...]:
 
 def label_indices(labels: Sequence[Label], y: Any) -> Array:
     """Return the position in `labels` of each label in `y`, int64."""
+    if isinstance(y, np.ndarray) and _are_positions(labels, y):
+        return y.astype(np.int64)
     values, inverse = _values(y)
     positions: dict[Any, int] = {label: i for i, label in enumerate(labels)}
     found = [
@@ -67,6 +69,14 @@ def label_indices(labels: Sequence[Label], y: Any) -> Array:
         )
     indices = np.array(found, dtype=np.int64)
     return indices if inverse is None else indices[inverse]
+
+
+def _are_positions(labels: Sequence[Label], y: Array) -> bool:
+    """Tell whether an array holds labels that are their own positions: whole numbers from 0."""
+    if y.ndim != 1 or y.dtype.kind not in "iu" or y.size == 0 or labels[0] != 0:
+        return False
+    last = int(y.astype(np.uint64).max())  # as which negative numbers are huge
+    return last < len(labels) and all(label == i for i, label in enumerate(labels[: last + 1]))
 
 
 def _values(y: Any) -> tuple[list[Any], Array | None]:

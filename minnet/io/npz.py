@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import zipfile
 from pathlib import Path as FilePath
 from typing import Any, BinaryIO
@@ -68,7 +67,7 @@ def save(net: Net, path: Any) -> None:
     }
     rebuild(header["net"])  # says now what would be wrong on loading
     target = FilePath(os.path.realpath(path))
-    beside = target.parent / f".{secrets.token_hex(6)}.minnet"
+    beside = target.parent / f".{os.urandom(6).hex()}.minnet"
     try:
         with open(beside, "xb") as file:
             _write(header, arrays, file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 from .. import ops
@@ -208,6 +207,8 @@ class Elementwise(Layer):
     def __post_init__(self) -> None:
         if isinstance(self.function, str):
             if self.function not in FUNCTIONS:
+                from difflib import get_close_matches  # here, so that importing stays quick
+
                 near = get_close_matches(self.function, FUNCTIONS) or FUNCTIONS
                 raise SpecError(
                     f"there is no elementwise function {self.function!r}: "

@@ -121,7 +121,7 @@ class Layer:
                 f"a layer's name is a non-empty string without dots, spaces, slashes "
                 f"and the wildcards * ? [ ], got {self.name!r}"
             )
-        object.__setattr__(self, "_arrays", {})
+        self._settle(_arrays={}, _checked_shape=None)
 
     # --- what subclasses define -----------------------------------------------------
 
@@ -192,7 +192,7 @@ class Layer:
             )
         new = copy.copy(self)
         kept = {name: _kept(arrays[name]) for name in names if name in arrays}
-        object.__setattr__(new, "_arrays", kept)
+        new._settle(_arrays=kept, _checked_shape=None)
         return new
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -202,6 +202,8 @@ class Layer:
 
     def check_arrays(self, shape: Any) -> None:
         """Raise a ShapeError if an array present doesn't fit input examples of this shape."""
+        if shape == self._checked_shape:
+            return  # every batch of a training comes by here
         for name, spec in self.array_specs(shape).items():
             array = self._arrays.get(name)
             if array is not None and array.shape != spec.shape:
@@ -209,9 +211,10 @@ class Layer:
                     f"its {name} has shape {array.shape}, but an input of shape {shape} "
                     f"needs {spec.shape}"
                 )
+        self._settle(_checked_shape=shape)
 
     def _settle(self, **options: Any) -> None:
-        """Put checked options in their standard form; only `__post_init__` may."""
+        """Set attributes of a layer that nobody has yet, such as options in their standard form."""
         for name, option in options.items():
             object.__setattr__(self, name, option)
 
@@ -260,7 +263,7 @@ class Layer:
         """
         new = dataclasses.replace(self, **options)
         arrays = {name: self._arrays[name] for name in new.own_names() if name in self._arrays}
-        object.__setattr__(new, "_arrays", arrays)
+        new._settle(_arrays=arrays)
         return new
 
     def __repr__(self) -> str:
@@ -279,8 +282,9 @@ class Layer:
         ]
         return f"{type(self).__name__}({', '.join(positional + named)})"
 
-    # Set by __post_init__ and with_arrays_here; not an option, so not a dataclass field.
+    # Set by __post_init__ and with_arrays_here; not options, so not dataclass fields.
     _arrays: ClassVar[dict[str, Any]]
+    _checked_shape: ClassVar[Any]  # of input examples that the arrays are known to fit
 
 
 def _kept(array: Any) -> Any:

@@ -70,13 +70,18 @@ class Linear(Layer):
 
     def apply(self, x: Any, context: Context | None = None) -> Any:
         shape, weight = x.shape[1:], self._need("weight")
-        if math.prod(shape) == weight.shape[0] != shape[-1]:
+        if shape != self._checked_shape:
+            self._check(shape, weight)
+        return ops.linear(x, weight, self._need("bias") if self.bias else None)
+
+    def _check(self, shape: Shape, weight: Any) -> None:
+        """Raise a ShapeError if the layer can't take examples of this shape."""
+        if shape[-1:] != weight.shape[:1] and math.prod(shape) == weight.shape[0]:
             raise ShapeError(
                 f"its weight of shape {weight.shape} expects {weight.shape[0]} numbers along the "
                 f"last axis, got an input of shape {shape}: put Flatten() before it"
             )
         self.check_arrays(shape)
-        return ops.linear(x, weight, self._need("bias") if self.bias else None)
 
     def _known_size(self) -> int:
         if self.size is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,6 +179,8 @@ def _close(pattern: Any, everywhere: list[Place]) -> list[str]:
     """Return dotted paths like a misspelt name."""
     if not isinstance(pattern, str | tuple):
         return []
+    import difflib  # here, so that importing minnet stays quick
+
     wanted = pattern if isinstance(pattern, str) else dotted(pattern)
     paths = [place.path[:n] for place in everywhere for n in range(1, len(place.path) + 1)]
     full = {dotted(path): None for path in paths}

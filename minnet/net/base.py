@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from ..layers.base import Context
 from .arrays import Arrays
-from .call import call, inner_outputs
+from .call import Entrance, call, inner_outputs
 
 __all__ = ["Net"]
 
@@ -35,6 +36,12 @@ class Net(Arrays):
     >>> isinstance(mn.Chain(3, mn.Ramp), mn.layers.Layer)
     True
     """
+
+    @cached_property
+    def _entrances(self) -> dict[str, Entrance]:
+        """What comes in at each port, which is asked for with every batch."""
+        dtype, whole = self.dtype, self._integer_ports()
+        return {port: Entrance.of(end, dtype, port in whole) for port, end in self._ends().items()}
 
     def apply(self, x: Any, context: Context | None = None) -> Any:
         """Compute the outputs for an encoded batch, as a layer of another net does.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -14,35 +14,64 @@ from ..errors import DataError, PathError, ShapeError, SpecError
 from ..layers.base import Path
 from .inner import tapped
 from .parts import parse_path, shape_of
+from .threaded import Hands, join
 
 if TYPE_CHECKING:
     from .base import Net
-    from .structure import Structure
 
-__all__ = ["call", "encode", "inner_outputs", "tapped"]
-
-# How many examples go through the net at a time: memory stays bounded, speed does not suffer.
-BATCH = 256
+__all__ = ["Entrance", "call", "encode", "inner_outputs", "tapped"]
 
 
 # --- from what came to an array ---------------------------------------------------------
 
 
-def encode(net: Structure, x: Any, port: str | None = None) -> Array:
+class Entrance(NamedTuple):
+    """What an input port takes.
+
+    Parameters
+    ----------
+    encoder
+        What makes arrays of what comes, or None.
+    shape
+        Of one example; None if unknown.
+    dtype
+        The net's precision.
+    is_whole
+        Whether the first layer takes whole numbers.
+    """
+
+    encoder: Any
+    shape: tuple[int, ...] | None
+    dtype: Any
+    is_whole: bool
+
+    @classmethod
+    def of(cls, end: Any, dtype: Any, is_whole: bool) -> Self:
+        """Return what a port takes, given its encoder, its shape or None."""
+        shape = shape_of(end)
+        encoder = end if hasattr(end, "encode") else None
+        return cls(encoder, None if shape is None else tuple(shape), dtype, is_whole)
+
+
+def encode(net: Net, x: Any, port: str | None = None) -> Array:
     """Return a batch of what the net's encoder takes as the array that its first layer takes.
 
     Raises a DataError if it holds no example or no numbers, a ShapeError if the
     examples have another shape than the net takes.
     """
     port = net.input_names[0] if port is None else port
-    end, dtype = net._ends()[port], net.dtype  # type: ignore[attr-defined]
-    if hasattr(end, "encode"):
-        x = end.encode(x) if dtype == np.float32 else end.encode(x, dtype)
+    encoder, _, dtype, is_whole = net._entrances[port]
+    if encoder is not None:
+        with np.errstate(over="ignore"):  # a float64 beyond float32 is infinity, and found as such
+            x = encoder.encode(x) if dtype == np.float32 else encoder.encode(x, dtype)
     array = _numbers(x)
     _check_batch(net, port, array)
-    if port in net._integer_ports():
+    if is_whole:
         return _whole(array)
-    return array if array.dtype == dtype else array.astype(dtype)
+    if array.dtype == dtype:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
 
 
 def _numbers(x: Any) -> Array:
@@ -66,22 +95,23 @@ def _whole(array: Array) -> Array:
     return array.astype(np.int64, copy=False)
 
 
-def _check_batch(net: Structure, port: str, batch: Any) -> None:
+def _check_batch(net: Net, port: str, batch: Any) -> None:
     """Raise an error if a batch holds no example, or examples of the wrong shape."""
+    shape, expected = batch.shape, net._entrances[port].shape
+    if shape and shape[0] and (expected is None or shape[1:] == expected):
+        return
     where = "" if len(net.input_names) == 1 else f"input {port!r}: "
     if batch.ndim == 0:
         raise ShapeError(f"{where}the net takes a batch of examples, got a single number")
     if len(batch) == 0:
         raise DataError(f"{where}expected at least one example, got none")
-    expected = shape_of(net._ends()[port])
-    if expected is not None and batch.shape[1:] != tuple(expected):
-        raise ShapeError(
-            f"{where}the net takes inputs of shape {tuple(expected)}, got {batch.shape[1:]} "
-            f"(in a batch of shape {batch.shape})"
-        )
+    raise ShapeError(
+        f"{where}the net takes inputs of shape {expected}, got {shape[1:]} "
+        f"(in a batch of shape {shape})"
+    )
 
 
-def by_port(net: Structure, x: Any) -> dict[str, Any]:
+def by_port(net: Net, x: Any) -> dict[str, Any]:
     """Return what was given for each input."""
     ports = net.input_names
     if not ports:
@@ -94,7 +124,7 @@ def by_port(net: Structure, x: Any) -> dict[str, Any]:
     return {ports[0]: x}
 
 
-def prepared(net: Structure, given: Mapping[str, Any]) -> tuple[Any, bool]:
+def prepared(net: Net, given: Mapping[str, Any]) -> tuple[Any, bool]:
     """Return the encoded batch for each input, and whether it is one example made a batch."""
     if any(isinstance(part, Tensor) for part in given.values()):
         for port, part in given.items():
@@ -138,24 +168,17 @@ def _check_finite(array: Array) -> None:
 # --- through the net --------------------------------------------------------------------
 
 
-def batches(x: Any) -> Iterator[tuple[Any, int]]:
-    """Yield an encoded batch in parts of a bounded number of examples, with these numbers."""
+def batches(x: Any, size: int) -> Iterator[tuple[Any, int]]:
+    """Yield an encoded batch in parts of so many examples at most, with these numbers."""
     several = isinstance(x, Mapping)
     counts = {len(part) for part in (x.values() if several else (x,))}
     if len(counts) > 1:
         raise DataError(f"every input needs as many examples, got {sorted(counts)}")
     (count,) = counts
-    for start in range(0, count, BATCH):
-        part = slice(start, start + BATCH)
+    for start in range(0, count, size):
+        part = slice(start, start + size)
         rows = {port: x[port][part] for port in x} if several else x[part]
-        yield rows, min(BATCH, count - start)
-
-
-def join(parts: Sequence[Any]) -> Any:
-    """Return the outputs of several batches as one, port by port where they are dicts."""
-    if isinstance(parts[0], Mapping):
-        return {port: join([part[port] for part in parts]) for port in parts[0]}
-    return parts[0] if len(parts) == 1 else array_module(parts[0]).concatenate(parts)
+        yield rows, min(size, count - start)
 
 
 def call(net: Net, x: Any, give: Any = None) -> Any:
@@ -164,7 +187,9 @@ def call(net: Net, x: Any, give: Any = None) -> Any:
     batch, single = prepared(net, given)
     if any(isinstance(part, Tensor) for part in given.values()):
         return net.apply(batch)
-    outputs = join([net.apply(rows) for rows, _ in batches(batch)])
+    hands = Hands()
+    parts = batches(batch, hands.batch_size([net]))
+    outputs = join([hands.map(net.apply, [net], rows) for rows, _ in parts])
     return _decoded(net, outputs, single, give)
 
 
@@ -198,7 +223,8 @@ def inner_outputs(net: Net, x: Any, at: Any) -> Any:
     if any(isinstance(part, Tensor) for part in given.values()):
         watched.apply(batch)
         return {where: seen[path][0] for where, path in paths.items()}
-    counts = [count for rows, count in batches(batch) if watched.apply(rows) is not None]
+    parts = batches(batch, Hands().batch_size([net]))
+    counts = [count for rows, count in parts if watched.apply(rows) is not None]
     found = {}
     for where, path in paths.items():
         whole = join([_for_all(out, count) for out, count in zip(seen[path], counts, strict=True)])

@@ -60,6 +60,7 @@ class Chain(ChainSurgery):
     """
 
     layers: tuple[Layer, ...]
+    _children: tuple[tuple[str | int, Layer], ...]
 
     def __init__(
         self,
@@ -82,6 +83,14 @@ class Chain(ChainSurgery):
 
     # --- what every net defines ---------------------------------------------------------
 
+    def _settle(self, **options: Any) -> None:
+        if "layers" in options:
+            keys = (
+                i if part.name is None else part.name for i, part in enumerate(options["layers"])
+            )
+            options = {"_children": tuple(zip(keys, options["layers"], strict=True)), **options}
+        super()._settle(**options)
+
     def _flow(self, x: Any, run: Run) -> Any:
         for key, part in self.children():
             try:
@@ -103,9 +112,7 @@ class Chain(ChainSurgery):
 
     def children(self) -> tuple[tuple[str | int, Layer], ...]:
         """Return the layers with their keys: the name, or the position of one that has none."""
-        return tuple(
-            (i if part.name is None else part.name, part) for i, part in enumerate(self.layers)
-        )
+        return self._children
 
     def with_children(self, children: Mapping[str | int, Layer]) -> Self:
         """Return the same chain with some of its layers replaced, by key."""

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "InitialMethod", "initialized"]
 
-Draw: TypeAlias = Callable[[ArraySpec, np.random.Generator], Any]
-InitialMethod: TypeAlias = str | float | Draw
+# In quotes, because NumPy imports its random generators only when they are asked for.
+Draw: TypeAlias = "Callable[[ArraySpec, np.random.Generator], Any]"
+InitialMethod: TypeAlias = "str | float | Draw"
 
 AnyNet = TypeVar("AnyNet", bound="Structure")
 

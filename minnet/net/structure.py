@@ -87,6 +87,10 @@ class Structure(Layer):
     def __delattr__(self, name: str) -> NoReturn:
         raise FrozenInstanceError(f"can't delete {name!r}: a net is never changed")
 
+    def _settle(self, **options: Any) -> None:
+        vars(self).pop("_entrances", None)  # which was worked out from what is changed now
+        super()._settle(**options)
+
     def _changed(self, **attributes: Any) -> Self:
         """Return a copy with other attributes, unchecked."""
         new = copy.copy(self)

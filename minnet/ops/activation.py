@@ -9,6 +9,7 @@ import numpy as np
 
 from ..autodiff import record
 from ..backend import Array
+from ..buffers import new_array
 from .inputs import array
 
 __all__ = ["gelu", "leaky_ramp", "ramp", "sigmoid", "softplus", "tanh"]
@@ -71,8 +72,14 @@ def ramp(x: Any) -> Any:
     >>> mn.ops.ramp(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    data = np.maximum(array(x), 0)
-    return record(data, (x, lambda g: g * (data > 0)))
+    a = array(x)
+    data = np.maximum(a, 0, out=new_array(a.shape, a.dtype, a))
+
+    def backward(g: Array) -> Any:
+        positive = np.greater(data, 0, out=new_array(data.shape, bool, data))
+        return np.multiply(g, positive, out=new_array(g.shape, g.dtype, g))
+
+    return record(data, (x, backward))
 
 
 def leaky_ramp(x: Any, slope: float = 0.01) -> Any:

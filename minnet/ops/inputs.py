@@ -18,7 +18,7 @@ def array(x: Any) -> Array:
     """Return the plain array of a Tensor, an array as it is, and anything else as an array."""
     if isinstance(x, Tensor):
         return x.data
-    return x if is_array(x) else np.asarray(x)
+    return x if isinstance(x, np.ndarray) or is_array(x) else np.asarray(x)
 
 
 def operand(x: Any) -> Any:

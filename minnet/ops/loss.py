@@ -57,16 +57,30 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     t = _check_targets("cross_entropy", z, targets)
     below = np.ascontiguousarray(z - z.max(-1, keepdims=True))  # no power of these overflows
     powers = np.exp(below)
-    totals = powers.sum(-1, keepdims=True)
-    logs = below - np.log(totals)  # of the softmax, which is powers / totals
-    count, at = math.prod(z.shape[:-1]), _index(t, z)
+    totals = powers.sum(-1, keepdims=True)  # the softmax is powers / totals
+    count = math.prod(z.shape[:-1])
+    if t.ndim < z.ndim:
+        at = _index(t, z)
+        losses = np.log(totals).reshape(-1) - below.reshape(-1)[at]
 
-    def back(g: Array) -> Any:
-        part = g / count
-        sums = 1 if at is not None else t.sum(-1, keepdims=True)
-        return _minus_targets(powers * (part * sums / totals), t, at, part)
+        def by_classes(g: Array) -> Any:
+            part = g / count
+            gradient = powers * (part / totals)
+            gradient.reshape(-1)[at] -= part
+            return gradient
 
-    return record(-_mean_at(logs, t, at), (logits, back), (targets, lambda g: logs * (-g / count)))
+        return record(_mean(losses), (logits, by_classes))
+
+    logs = below - np.log(totals)
+
+    def by_shares(g: Array) -> Any:
+        gradient = powers * (t.sum(-1, keepdims=True) / totals)
+        gradient -= t
+        gradient *= g / count
+        return gradient
+
+    losses = (t * logs).sum(-1)
+    return record(-_mean(losses), (logits, by_shares), (targets, lambda g: logs * (-g / count)))
 
 
 def negative_log_likelihood(probabilities: Any, targets: Any) -> Any:
@@ -106,15 +120,20 @@ def negative_log_likelihood(probabilities: Any, targets: Any) -> Any:
     t = _check_targets("negative_log_likelihood", p, targets)
     positive = np.ascontiguousarray(np.maximum(p, np.finfo(p.dtype).tiny))
     logs = np.log(positive)
-    count, at = math.prod(p.shape[:-1]), _index(t, p)
+    count = math.prod(p.shape[:-1])
+    if t.ndim < p.ndim:
+        at = _index(t, p)
 
-    def back(g: Array) -> Any:
-        gradient = _minus_targets(np.zeros_like(positive), t, at, g / count)
-        gradient /= positive
-        return gradient
+        def by_classes(g: Array) -> Any:
+            gradient = np.zeros_like(positive)
+            gradient.reshape(-1)[at] = -g / count / positive.reshape(-1)[at]
+            return gradient
 
+        return record(-_mean(logs.reshape(-1)[at]), (probabilities, by_classes))
     return record(
-        -_mean_at(logs, t, at), (probabilities, back), (targets, lambda g: logs * (-g / count))
+        -_mean((t * logs).sum(-1)),
+        (probabilities, lambda g: t / positive * (-g / count)),
+        (targets, lambda g: logs * (-g / count)),
     )
 
 
@@ -235,29 +254,16 @@ def mean_absolute_error(prediction: Any, target: Any) -> Any:
     )
 
 
-def _index(t: Array, scores: Array) -> Array | None:
-    """Return where among the flat scores those of the classes `t` are; None for probabilities."""
-    if t.ndim == scores.ndim:
-        return None
+def _index(t: Array, scores: Array) -> Array:
+    """Return where among the flat scores those of the classes `t` are."""
     starts = array_module(t).arange(0, scores.size, scores.shape[-1], dtype=np.int64)
     starts += t.reshape(-1).astype(np.int64, copy=False)
     return starts  # type: ignore[no-any-return]
 
 
-def _mean_at(logs: Array, t: Array, at: Array | None) -> Any:
-    """Return the mean of contiguous logs, each for its targets: at an index, or probabilities."""
-    if at is None:
-        return (t * logs).sum() / math.prod(logs.shape[:-1])
-    return logs.reshape(-1)[at].mean()
-
-
-def _minus_targets(gradient: Array, t: Array, at: Array | None, part: Any) -> Array:
-    """Subtract `part` times the targets from a contiguous gradient in place."""
-    if at is None:
-        gradient -= t * part
-    else:
-        gradient.reshape(-1)[at] -= part
-    return gradient
+def _mean(losses: Array) -> Any:
+    """Return the mean, from the sum (which is quicker) unless that can overflow."""
+    return losses.mean() if losses.dtype.itemsize < 4 else losses.sum() / losses.size
 
 
 def _check_targets(name: str, a: Array, targets: Any) -> Array:
@@ -276,7 +282,7 @@ def _check_targets(name: str, a: Array, targets: Any) -> Array:
     if t.dtype.kind not in "iu":
         raise DataError(f"{name} expects class indices to be whole numbers, got {t.dtype}")
     classes = a.shape[-1]
-    if t.min() < 0 or t.max() >= classes:
+    if t.astype(np.uint64).max() >= classes:  # as which negative ones are huge
         wrong = t[(t < 0) | (t >= classes)]
         raise DataError(
             f"{name} expects class indices from 0 to {classes - 1} "

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autodiff import Tensor, record
 from ..backend import Array, array_module
+from ..buffers import new_array
 from ..errors import SpecError
 from .checks import Amount, array_of, floating
 from .sweep import Sweep
@@ -123,10 +124,11 @@ def _pool_sweep(name: str, a: Array, window: Amount, stride: Any, padding: Paddi
 
 def _largest(padded: Array, sweep: Sweep) -> Array:
     """Return the largest element in each window."""
+    xp = array_module(padded)
     (_, first), *others = sweep.taps()
-    y = padded[first].copy()
+    y = _copy(padded[first])
     for _, met in others:
-        array_module(y).maximum(y, padded[met], out=y)
+        xp.maximum(y, padded[met], out=y)
     return y
 
 
@@ -134,20 +136,37 @@ def _largest_and_winner(padded: Array, sweep: Sweep) -> tuple[Array, Array]:
     """Return the largest element in each window, and which element of the window it is."""
     xp = array_module(padded)
     (_, first), *others = sweep.taps()
-    y = padded[first].copy()
-    winner = xp.zeros(y.shape, dtype=np.min_scalar_type(len(others)))
+    y = _copy(padded[first])
+    winner = new_array(y.shape, np.min_scalar_type(len(others)), y)
+    winner.fill(0)
+    rank = new_array(y.shape, winner.dtype, y)
+    greater = new_array(y.shape, bool, y)
     for number, (_, met) in enumerate(others, 1):
-        seen = xp.ascontiguousarray(padded[met])
-        greater = (seen > y).astype(winner.dtype)
+        seen = _copy(padded[met])
+        xp.greater(seen, y, out=greater)
         xp.maximum(y, seen, out=y)
-        greater *= winner.dtype.type(number)
-        xp.maximum(winner, greater, out=winner)  # numbers rise, so the larger is the later
+        xp.multiply(greater, winner.dtype.type(number), out=rank)
+        xp.maximum(winner, rank, out=winner)  # numbers rise, so the larger is the later
     return y, winner
+
+
+def _copy(a: Array) -> Array:
+    """Return a copy whose elements lie side by side."""
+    copy = new_array(a.shape, a.dtype, a)
+    copy[...] = a
+    return copy
 
 
 def _send_to_winner(g: Array, winner: Array, sweep: Sweep) -> Array:
     """Send each gradient to the element its window's largest came from."""
-    return _send(g, sweep, lambda number: g * (winner == number))
+    xp = array_module(g)
+    chosen = new_array(winner.shape, bool, winner)
+
+    def send(number: int, out: Array) -> None:
+        xp.equal(winner, number, out=chosen)
+        xp.multiply(g, chosen, out=out)
+
+    return _send(g, sweep, send)
 
 
 # --- the mean -----------------------------------------------------------------------------
@@ -164,7 +183,11 @@ def _sum(padded: Array, sweep: Sweep) -> Array:
 
 def _share_out(part: Array, sweep: Sweep) -> Array:
     """Send every element of a window the same part."""
-    return _send(part, sweep, lambda number: part)
+
+    def send(number: int, out: Array) -> None:
+        out[...] = part
+
+    return _send(part, sweep, send)
 
 
 def _share(a: Array, sweep: Sweep) -> Any:
@@ -184,12 +207,16 @@ def _share(a: Array, sweep: Sweep) -> Any:
 # --- both ---------------------------------------------------------------------------------
 
 
-def _send(g: Array, sweep: Sweep, part: Callable[[int], Array]) -> Array:
-    """Return the gradient made of a part for each element of the window; `g` is like a part."""
-    total: Array = array_module(g).zeros(sweep.padded_shape, dtype=g.dtype)
+def _send(g: Array, sweep: Sweep, send: Callable[[int, Array], None]) -> Array:
+    """Return the input's gradient, of what `send` writes for each element of the window."""
+    total = new_array(sweep.padded_shape, g.dtype, g)
+    if sweep.overlaps or not sweep.covers:
+        total.fill(0)
+    part = new_array(g.shape, g.dtype, g) if sweep.overlaps else None
     for number, (_, met) in enumerate(sweep.taps()):
-        if sweep.overlaps:
-            total[met] += part(number)
-        else:  # nothing else goes there
-            total[met] = part(number)
+        if part is None:  # nothing else goes there
+            send(number, total[met])
+        else:
+            send(number, part)
+            total[met] += part
     return sweep.crop(total)

@@ -70,6 +70,22 @@ class Sweep:
             for k, d, s in zip(self.window, self.dilation, self.stride, strict=True)
         )
 
+    @property
+    def covers(self) -> bool:
+        """Whether every element of the padded input is seen from some position."""
+        reached = (
+            k >= s and d == 1 and (n - 1) * s + k == size
+            for k, s, d, n, size in zip(
+                self.window,
+                self.stride,
+                self.dilation,
+                self.positions,
+                self.padded_shape[1:-1],
+                strict=True,
+            )
+        )
+        return all(reached)
+
     def taps(self) -> Iterator[tuple[Shape, tuple[slice, ...]]]:
         """Yield each element of the window, and the part of the padded input that it meets."""
         for tap in np.ndindex(*self.window):

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Shape
+from ..buffers import new_array
 from .sweep import Sweep
 
 __all__ = ["correlate", "is_wide", "spread", "weight_gradient"]
@@ -95,7 +96,9 @@ class Wide:
         down, across = self.sweep.stride
         strides = n, h * down, w * across * self.together, h, c
         view = np.ndarray((len(images), *self.shape), images.dtype, images, 0, strides)
-        return view.astype(dtype, order="C").reshape(-1, math.prod(self.shape[2:]))
+        rows = new_array(view.shape, dtype)
+        np.copyto(rows, view, casting="unsafe")  # whole numbers may be gathered as float32
+        return rows.reshape(-1, math.prod(self.shape[2:]))
 
     def scatter(self, rows: Array, total: Array) -> None:
         """Add to padded images, for every wide window, its row where it stands."""
@@ -115,7 +118,8 @@ class Wide:
         """Return some of the images with the sweep's padding."""
         if not self.sweep.is_padded:
             return images
-        padded = np.zeros((len(images), *self.sweep.padded_shape[1:]), images.dtype)
+        padded = new_array((len(images), *self.sweep.padded_shape[1:]), images.dtype)
+        padded.fill(0)
         self.sweep.crop(padded)[:] = images
         return padded
 
@@ -153,7 +157,7 @@ def correlate(a: Array, w: Array, sweep: Sweep) -> Array:
     wide = widened(sweep, w.shape[-1])
     images, matrix = a.reshape(wide.sweep.shape), wide.matrix(w)
     dtype = np.result_type(a, w)
-    y = np.empty((len(a), math.prod(wide.shape[:2]), matrix.shape[1]), dtype)
+    y = new_array((len(a), math.prod(wide.shape[:2]), matrix.shape[1]), dtype)
     for tile in wide.tiles(dtype.itemsize):
         rows = wide.gathered(images[tile], dtype)
         np.matmul(rows, matrix, out=y[tile].reshape(len(rows), -1))
@@ -167,7 +171,8 @@ def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     dtype = np.result_type(a, g)
     total = np.zeros((math.prod(wide.shape[2:]), columns), dtype)
     for tile in wide.tiles(dtype.itemsize):
-        total += wide.gathered(images[tile], dtype).T @ g[tile].reshape(-1, columns)
+        rows = wide.gathered(images[tile], dtype)
+        total += rows.T @ g[tile].reshape(len(rows), columns)
     return wide.folded(total).reshape(*sweep.window, a.shape[-1], wide.outputs)
 
 
@@ -175,7 +180,10 @@ def spread(g: Array, w: Array, sweep: Sweep) -> Array:
     """Return the input's gradient: each position adds its multiple of the weight around it."""
     wide = widened(sweep, w.shape[-1])
     turned = wide.matrix(w).T
-    total = np.zeros(wide.sweep.padded_shape, np.result_type(g, w))
+    total = new_array(wide.sweep.padded_shape, np.result_type(g, w))
+    total.fill(0)
     for tile in wide.tiles(total.itemsize):
-        wide.scatter(g[tile].reshape(-1, len(turned)) @ turned, total[tile])
+        part = g[tile].reshape(-1, len(turned))
+        rows = new_array((len(part), turned.shape[1]), total.dtype)
+        wide.scatter(np.matmul(part, turned, out=rows), total[tile])
     return wide.sweep.crop(total).reshape(sweep.shape)

@@ -188,20 +188,26 @@ class Adam(Optimizer):
 
     def state(self, array: Array) -> dict[str, Array]:
         xp = array_module(array)
-        return {"mean": xp.zeros_like(array), "square": xp.zeros_like(array)}
+        return {"sum": xp.zeros_like(array), "squares": xp.zeros_like(array)}
 
     def direction(self, gradient: Array, state: dict[str, Array], count: int) -> Array:
-        mean, square = state["mean"], state["square"]
-        mean *= self.beta1
-        mean += (1 - self.beta1) * gradient
-        square *= self.beta2
-        square += (1 - self.beta2) * gradient * gradient
-        # The paper divides both means by 1 - beta ** count, since they began at 0.
-        root = array_module(square).sqrt(square)
-        root *= 1 / math.sqrt(1 - self.beta2**count)
-        root += self.epsilon
-        root *= 1 - self.beta1**count
-        return mean / root  # type: ignore[no-any-return]
+        # The paper's means are these sums, which fade, times 1 - beta, and both are divided by
+        # 1 - beta ** count, since they began at 0. With such factors taken out of the fraction,
+        # few calls go over the arrays. (Python's numbers would take NumPy as long as small arrays.)
+        xp, exact = array_module(gradient), gradient.dtype.type
+        total, squares = state["sum"], state["squares"]
+        total *= exact(self.beta1)
+        total += gradient
+        work = gradient * gradient
+        squares *= exact(self.beta2)
+        squares += work
+        mean = (1 - self.beta1) / (1 - self.beta1**count)
+        root = math.sqrt((1 - self.beta2) / (1 - self.beta2**count))
+        xp.sqrt(squares, out=work)
+        work += exact(self.epsilon / root)
+        xp.divide(total, work, out=work)
+        work *= exact(mean / root)
+        return work
 
 
 @dataclass(frozen=True, repr=False)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,32 +15,13 @@ from ..layers.base import Layer, Path, dotted
 from ..multipliers import Rules, resolve
 from ..progress import Progress
 from .optimizers import Optimizer
+from .stretch import Piece, Stretch, Trained, stretches
 
 __all__ = ["Updater"]
 
 # Elements updated at a time. A piece and its temporaries stay in the processor's cache,
 # where whole large arrays would go through memory once for each operation.
 PIECE = 1 << 15
-
-
-@dataclass(slots=True)
-class Trained:
-    """An array being trained, with all that its steps need; the arrays are flat views."""
-
-    array: Array
-    state: dict[str, Array]
-    multiplier: float | Array
-    mask: Array | None  # False where an elementwise multiplier is 0
-    decay: float
-    l2: float
-    shape: tuple[int, ...]
-    count: int = 0
-
-    def pieces(self) -> Iterator[slice]:
-        if not self.array.flags.c_contiguous:
-            yield slice(None)  # no flat view of it exists, so it is done whole
-        else:
-            yield from (slice(i, i + PIECE) for i in range(0, self.array.size, PIECE))
 
 
 class Updater:
@@ -84,8 +64,14 @@ class Updater:
         self._decay = _amounts(net, given, optimizer.weight_decay, "weight_decay")
         self._l2 = _amounts(net, given, optimizer.l2, "l2")
         self._trained: dict[Path, Trained] = {}
+        self._stretches: list[Stretch] = []
 
-    def use(self, arrays: Mapping[Path, Array], multipliers: Mapping[Path, float | Array]) -> None:
+    def use(
+        self,
+        arrays: Mapping[Path, Array],
+        multipliers: Mapping[Path, float | Array],
+        into: Mapping[Path, Array] | None = None,
+    ) -> None:
         """Say what is trained from here on: at the start, and whenever that changes.
 
         Parameters
@@ -97,32 +83,42 @@ class Updater:
         multipliers
             For each of them, its multiplier: a number, or an array that broadcasts
             to it. What has the multiplier 0 counts as not in use.
+        into
+            Arrays with the same numbers as `arrays`, to write the new values to instead:
+            after a step, `arrays` are what they were before it. The two then change
+            places, so that the next step is from `into` to `arrays`.
 
         Raises
         ------
         PathError
             If an array is not of the net, or has no multiplier.
         ShapeError
-            If an array has another shape than when it was last in use, or a
-            multiplier doesn't broadcast to it.
+            If an array has another shape than when it was last in use or than what its
+            new values go into, or a multiplier doesn't broadcast to it.
         """
         for path in arrays:
             if path not in multipliers:
                 raise PathError("there is no multiplier for this array", path)
         moving = {path: array for path, array in arrays.items() if np.any(multipliers[path] != 0)}
         self._trained = {
-            path: self._prepared(path, array, multipliers[path]) for path, array in moving.items()
+            path: self._prepared(path, array, array if into is None else into[path], multipliers)
+            for path, array in moving.items()
         }
+        self._stretches = stretches(self._trained.values(), PIECE)
 
-    def _prepared(self, path: Path, array: Array, multiplier: Any) -> Trained:
+    def _prepared(
+        self, path: Path, array: Array, into: Array, multipliers: Mapping[Path, Any]
+    ) -> Trained:
         if path not in self._decay:
             raise PathError("the net has no array of this path that can be trained", path)
         if not getattr(array.flags, "writeable", True):
             raise SpecError("arrays are updated in place, but this one is read-only", path)
+        if (into.shape, into.dtype, into.strides) != (array.shape, array.dtype, array.strides):
+            raise ShapeError("what the new values go into must be laid out as the array is", path)
         earlier = self._trained.get(path)
         if earlier is not None and earlier.shape != array.shape:
             raise ShapeError(f"it had shape {earlier.shape} and now has {array.shape}", path)
-        mask = None
+        multiplier, mask = multipliers[path], None
         if is_array(multiplier):
             multiplier, mask = _elementwise(path, array, multiplier)
         else:
@@ -131,8 +127,11 @@ class Updater:
             state, count = self.optimizer.state(array), 0
         else:
             state, count = earlier.state, earlier.count
+        flat = _like(array, array)
         return Trained(
-            _like(array, array),
+            path,
+            flat,
+            flat if into is array else _like(array, into),
             {name: _like(array, kept) for name, kept in state.items()},
             multiplier,
             mask,
@@ -160,13 +159,22 @@ class Updater:
             If gradients are to be clipped to a length that isn't finite. Nothing
             has been updated then.
         """
-        rate = self._rate(progress)
-        flat = {path: _gradient(path, one, gradients) for path, one in self._trained.items()}
-        shrink = self._shrink(flat)
-        for path, one in self._trained.items():
-            one.count += 1
-            for piece in one.pieces():
-                self._update(one, piece, self._clipped(one, flat[path], piece), rate, shrink)
+        self.update(self.flat(gradients), progress)
+
+    def flat(self, gradients: Mapping[Path, Array]) -> list[Array]:
+        """Return gradients as `update` takes them, or raise what `step` would raise of them."""
+        return [stretch.gradient(gradients) for stretch in self._stretches]
+
+    def update(self, flat: Sequence[Array], progress: Progress) -> None:
+        """Make the step of gradients that `flat` returned."""
+        rate, shrink = self._rate(progress), self._shrink(flat)
+        for stretch, gradient in zip(self._stretches, flat, strict=True):
+            count = stretch.members[0].count + 1
+            for piece in stretch.pieces:
+                part = self._clipped(gradient[piece.span], piece.mask)
+                self._update(piece, part if shrink == 1 else part * shrink, count, rate)
+        for stretch in self._stretches:
+            stretch.stepped()
 
     def _rate(self, progress: Progress) -> float:
         rate = self.optimizer.learning_rate
@@ -174,54 +182,52 @@ class Updater:
             return rate
         return number(rate(progress), f"the learning rate at {progress}", least=0.0)
 
-    def _clipped(self, one: Trained, gradient: Array, piece: slice) -> Array:
-        """Return a piece of a gradient, 0 where the element is frozen, clipped by value."""
-        part = gradient[piece]
-        xp = array_module(part)
-        if one.mask is not None:
-            part = xp.where(one.mask[piece], part, part.dtype.type(0))
+    def _clipped(self, gradient: Array, mask: Array | None) -> Array:
+        """Return a part of a gradient, 0 where the element is frozen, clipped by value."""
+        xp = array_module(gradient)
+        if mask is not None:
+            gradient = xp.where(mask, gradient, gradient.dtype.type(0))
         clip = self.optimizer.clip_value
-        return part if clip is None else xp.clip(part, -clip, clip)
+        return gradient if clip is None else xp.clip(gradient, -clip, clip)
 
-    def _shrink(self, gradients: Mapping[Path, Array]) -> float:
+    def _shrink(self, flat: Sequence[Array]) -> float:
         """Return the factor that brings the gradients' common length to `clip_norm`."""
         clip = self.optimizer.clip_norm
         if clip is None:
             return 1.0
         total = 0.0
-        for path, one in self._trained.items():
-            for piece in one.pieces():
+        for stretch, gradient in zip(self._stretches, flat, strict=True):
+            for path, span, mask in stretch.parts():
                 # float64, since squares of float32 overflow from 2e19 on.
-                part = self._clipped(one, gradients[path], piece).astype(np.float64)
+                part = self._clipped(gradient[span], mask).astype(np.float64)
                 part *= part
                 total += float(part.sum())
-            if not math.isfinite(total):
-                raise NonFiniteError("its gradient is not finite, or longer than can be told", path)
+                if not math.isfinite(total):
+                    what = "its gradient is not finite, or longer than can be told"
+                    raise NonFiniteError(what, path)
         return min(1.0, clip / math.sqrt(total)) if total else 1.0
 
-    def _update(
-        self, one: Trained, piece: slice, gradient: Array, rate: float, shrink: float
-    ) -> None:
-        """Take the step of one piece of an array."""
-        xp = array_module(one.array)
-        array = one.array[piece]
-        mask = None if one.mask is None else one.mask[piece]
-        # Frozen elements may hold anything, infinities too, and must not come into it.
-        weights = array if mask is None else xp.where(mask, array, array.dtype.type(0))
-        whole = one.multiplier
-        multiplier: Any = whole if isinstance(whole, float) else whole[piece]
-        if shrink != 1:
-            gradient = gradient * shrink
-        if one.l2:
-            gradient = gradient + one.l2 * weights
-        state = {name: kept[piece] for name, kept in one.state.items()}
-        change = self.optimizer.direction(gradient, state, one.count) * (rate * multiplier)
-        if one.decay:
-            change += abs(multiplier) * (rate * one.decay) * weights
+    def _update(self, piece: Piece, gradient: Array, count: int, rate: float) -> None:
+        """Take the step of one piece, of a gradient that was clipped."""
+        array, mask, multiplier = piece.array, piece.mask, piece.multiplier
+        xp, weights = array_module(array), array
+        if mask is not None:
+            # Frozen elements may hold anything, infinities too, and must not come into it.
+            weights = xp.where(mask, array, array.dtype.type(0))
+        if piece.l2:
+            gradient = gradient + piece.l2 * weights
+        direction = self.optimizer.direction(gradient, piece.state, count)
+        spare = None if piece.into is array else piece.into
+        change = xp.multiply(direction, rate * multiplier, out=spare)
+        if piece.decay:
+            sizes: Any = abs(multiplier)
+            change += sizes * (rate * piece.decay) * weights
         if mask is None:
-            array -= change
+            xp.subtract(array, change, out=piece.into)
         else:
-            xp.copyto(array, array - change, where=mask)
+            change = array - change
+            xp.copyto(piece.into, array)
+            xp.copyto(piece.into, change, where=mask)
 
 
 def _amounts(net: Layer, given: Layer | None, rules: Rules, what: str) -> dict[Path, float]:
@@ -252,15 +258,3 @@ def _elementwise(path: Path, array: Array, multiplier: Array) -> tuple[Array, Ar
     full = _like(array, full)
     mask = full != 0
     return full.astype(array.dtype), None if mask.all() else mask
-
-
-def _gradient(path: Path, one: Trained, gradients: Mapping[Path, Array]) -> Array:
-    """Return the gradient of an array in use, in the dtype and the layout of `one.array`."""
-    if path not in gradients:
-        raise PathError("there is no gradient for this array", path)
-    gradient = gradients[path]
-    if gradient.shape != one.shape:
-        raise ShapeError(
-            f"its gradient has shape {gradient.shape}, itself it has {one.shape}", path
-        )
-    return gradient.astype(one.array.dtype, copy=False).reshape(one.array.shape)

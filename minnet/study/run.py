@@ -96,6 +96,7 @@ def train_run(
         seed=run.seed,
         progress=False,
         reuse_frozen=given["reuse_frozen"],
+        threads=spec["threads"],
     )
     if result.stopped == "interrupted":
         raise KeyboardInterrupt  # what was trained up to now is no result

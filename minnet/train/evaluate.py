@@ -10,6 +10,7 @@ import numpy as np
 from ..checks import positive
 from ..errors import SpecError
 from ..net import Net
+from ..net.threaded import Hands
 from .feed import Batch, Feed
 from .frozen import Bottom
 from .measures import Measure, Tally, chosen_measures
@@ -61,13 +62,19 @@ def evaluate(
     objective = choose_objective(net, loss)
     measures = chosen_measures(measure, objective)
     feed = Feed(source_for(net, data), net, objective)
-    bottom = Bottom(objective.without_ends(net))  # all of it, up to what is random in training
+    hands = Hands()
+    # All of it, up to what is random in training.
+    bottom = Bottom(objective.without_ends(net), hands)
     batches = feed.batches(bottom, batch_size)
-    return measured(bottom.above, objective, batches, measures).results()
+    return measured(bottom.above, objective, batches, measures, hands).results()
 
 
 def measured(
-    net: Net, objective: Objective, batches: Iterable[Batch], measures: tuple[Measure, ...]
+    net: Net,
+    objective: Objective,
+    batches: Iterable[Batch],
+    measures: tuple[Measure, ...],
+    hands: Hands,
 ) -> Tally:
     """Return the loss and the measures of batches in inference, put together.
 
@@ -76,7 +83,7 @@ def measured(
     tally = Tally(measures)
     for features, targets, _ in batches:
         with np.errstate(all="ignore"):  # a loss that is infinite or NaN says so itself
-            outputs = net.apply(features)
+            outputs = hands.map(net.apply, [net], features)
             targets = objective.fitted(outputs, targets)
             loss = float(objective(outputs, targets))
             finished = objective.finish(outputs) if measures else None

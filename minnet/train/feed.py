@@ -14,7 +14,8 @@ from ..data.ports import pick
 from ..errors import DataError
 from ..net import Net
 from ..net.call import encode
-from .frozen import Bottom, FeatureCache, Passes
+from .features import FeatureCache, Passes
+from .frozen import Bottom
 from .objective import Objective
 
 __all__ = ["Batch", "Feed", "encoded", "encoded_ports", "round_size"]
@@ -47,16 +48,18 @@ def encoded(net: Net, x: Any, rows: Array | None = None, check: bool = True) -> 
     it; `rows` are the examples' positions in the data.
     """
     ports = net.input_names
-    if len(ports) > 1 and not (isinstance(x, Mapping) and set(x) == set(ports)):
-        raise DataError(f"expected a dict with the inputs {', '.join(ports)}")
-    arrays = {}
-    for port in ports:
-        with np.errstate(over="ignore"):  # a float64 beyond float32 is infinity, found just below
-            arrays[port] = encode(net, x[port] if len(ports) > 1 else x, port)
+    if len(ports) == 1:
+        array = encode(net, x, ports[0])
         if check:
-            what = "the inputs" if len(ports) == 1 else f"input {port!r}"
-            check_finite(arrays[port], what, rows)
-    return arrays if len(ports) > 1 else arrays[ports[0]]
+            check_finite(array, "the inputs", rows)
+        return array
+    if not (isinstance(x, Mapping) and set(x) == set(ports)):
+        raise DataError(f"expected a dict with the inputs {', '.join(ports)}")
+    arrays = {port: encode(net, x[port], port) for port in ports}
+    if check:
+        for port, array in arrays.items():
+            check_finite(array, f"input {port!r}", rows)
+    return arrays
 
 
 def round_size(count: int, batch_size: int) -> int:
@@ -86,7 +89,8 @@ class Feed:
     objective
         What targets it takes.
     keep_bytes
-        How much the features kept from round to round may take; 0 keeps none.
+        How much memory the features kept from round to round may take, before they go
+        into a file; 0 keeps none.
     rows
         The positions of the source's examples in the data that the user gave, for
         messages; None if they are the same.
@@ -135,6 +139,10 @@ class Feed:
         for positions in self._positions(batch_size, random):
             features = self.cache(positions, self._read)
             yield Batch(features, self._targets(positions), partial(self._read, positions))
+
+    def forget(self) -> None:
+        """Let go of the features that were kept, and of the file that they may be in."""
+        self.cache = None
 
     def _positions(self, batch_size: int, random: np.random.Generator | None) -> Iterator[Array]:
         """Yield the positions in the source of each batch of a round."""

@@ -1,23 +1,23 @@
-"""The frozen bottom of a net: found, computed once per example, and trained from."""
+"""The frozen bottom of a net: found, cut off, and computed on its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..autodiff import Tensor
-from ..backend import Array, array_module
 from ..errors import MinnetError
 from ..layers import Dropout
 from ..layers.base import Layer, Path, walk
 from ..net import Chain, Graph, Net
+from ..net.threaded import Hands
 from ..net.wiring import head, needed_by
 from .objective import Passed
 
-__all__ = ["Bottom", "FeatureCache", "Passes", "without_frozen_dropout"]
+__all__ = ["Bottom", "without_frozen_dropout"]
 
 
 def is_trained(part: Layer) -> bool:
@@ -136,6 +136,8 @@ class Bottom:
     ----------
     live
         The net with a Tensor for every trainable array.
+    hands
+        The threads that do it; one when left out.
 
     Attributes
     ----------
@@ -145,8 +147,9 @@ class Bottom:
         wires.
     """
 
-    def __init__(self, live: Net) -> None:
+    def __init__(self, live: Net, hands: Hands | None = None) -> None:
         self.above: Net = live
+        self._hands = Hands(1) if hands is None else hands
         self._steps: list[tuple[Path, Layer]] = []
         self._crossing: list[str] = []
         if isinstance(live, Graph):
@@ -159,6 +162,11 @@ class Bottom:
 
     def __call__(self, x: Any) -> Any:
         """Return the outputs of the bottom for a batch of encoded inputs."""
+        if not self._steps:
+            return x
+        return self._hands.map(self._apply, [part for _, part in self._steps], x)
+
+    def _apply(self, x: Any) -> Any:
         with np.errstate(all="ignore"):  # the loss tells if something is not finite
             for path, part in self._steps:
                 try:
@@ -171,6 +179,24 @@ class Bottom:
             return {source: x[f"-> {source}"] for source in self._crossing}
         return x
 
+    def multiplications(self, shape: Any) -> int:
+        """Return how many multiplications by weights an example of this shape takes, about."""
+        total = 0
+
+        def run(key: Any, part: Layer, taken: Any) -> Any:
+            nonlocal total
+            if isinstance(part, Net):
+                return part._flow(taken, run)
+            given = part.output_shape(taken)
+            weight = part.arrays_here.get("weight")
+            if weight is not None and not part.wants_integers:  # an Embedding only looks up
+                total += weight.size * math.prod(given[:-1])
+            return given
+
+        for _, part in self._steps:
+            shape = run((), part, shape)
+        return total
+
     def is_like(self, other: Bottom) -> bool:
         """Tell whether another bottom is made of the very same layers."""
         mine, others = (
@@ -181,76 +207,3 @@ class Bottom:
             path == other_path and (leaf is other or isinstance(leaf, Passed))
             for (path, leaf), (other_path, other) in zip(mine, others, strict=True)
         )
-
-
-# --- remembering ------------------------------------------------------------------------------
-
-
-@dataclass
-class Passes:
-    """How many examples the frozen bottom was asked for, and how many it computed."""
-
-    asked: int = 0
-    computed: int = 0
-
-
-class FeatureCache:
-    """The outputs of the frozen bottom for every example of some data, each computed once.
-
-    Parameters
-    ----------
-    bottom
-        What computes them.
-    count
-        The number of examples.
-    limit
-        The largest size in bytes; beyond it nothing is kept and everything computed
-        again each time.
-    passes
-        Where to count what it saves; only of a bottom that has arrays.
-    """
-
-    def __init__(self, bottom: Bottom, count: int, limit: float, passes: Passes) -> None:
-        self.bottom, self.passes = bottom, passes
-        self.limit = limit if bottom.is_costly else 0.0
-        self.features: dict[str, Array] = {}
-        self._is_missing = np.ones(count, bool)
-        self._missing = count
-
-    def is_of(self, bottom: Bottom) -> bool:
-        """Tell whether these are the features that `bottom` gives."""
-        return self.bottom is bottom or self.bottom.is_like(bottom)
-
-    def __call__(self, positions: Array, read: Callable[[Array], Any]) -> Any:
-        """Return the features of some examples; `read(positions)` gives their encoded inputs."""
-        if self.bottom.is_costly:
-            self.passes.asked += positions.size
-        if self._missing and self.limit:
-            wanted = positions[self._is_missing[positions]]
-            if wanted.size:
-                self._keep(wanted, self._compute(wanted, read))
-        if not self.limit:
-            return self._compute(positions, read)
-        found = {port: array[positions] for port, array in self.features.items()}
-        return found if len(found) > 1 else found[""]
-
-    def _compute(self, positions: Array, read: Callable[[Array], Any]) -> Any:
-        if self.bottom.is_costly:
-            self.passes.computed += positions.size
-        return self.bottom(read(positions))
-
-    def _keep(self, positions: Array, fresh: Any) -> None:
-        parts = fresh if isinstance(fresh, Mapping) else {"": fresh}
-        count = len(self._is_missing)
-        if not self.features:
-            if sum(part.nbytes for part in parts.values()) / len(positions) * count > self.limit:
-                self.limit = 0.0  # the first batch is computed twice, once in a training
-                return
-            self.features = {
-                port: array_module(part).empty((count, *part.shape[1:]), part.dtype)
-                for port, part in parts.items()
-            }
-        for port, part in parts.items():
-            self.features[port][positions] = part
-        self._is_missing[positions] = False
-        self._missing -= len(positions)

@@ -64,6 +64,8 @@ class Loop:
             raise
         finally:
             self.display.close()
+            for feed in self._feeds():
+                feed.forget()
         return self._result(stopped)
 
     # --- a round ----------------------------------------------------------------------------
@@ -125,7 +127,8 @@ class Loop:
         if self.held is not None:
             net, objective = self.trainer.plain_above(), self.trainer.objective
             batches = self.held.batches(self.trainer.bottom, EVALUATION_BATCH)
-            row |= measured(net, objective, batches, self.measures).results("validation_")
+            tally = measured(net, objective, batches, self.measures, self.trainer._hands)
+            row |= tally.results("validation_")
         if self.best is not None:
             score = score_of(row, self.best, "choose the best net")
             if self.best_net is None or better(self.best, score, self.best_score):
@@ -151,10 +154,14 @@ class Loop:
             best_round=self.best_round or len(self.history),
             stopped=stopped,
             reused=self._reused(),
+            kept=" and ".join(sorted({p for feed in self._feeds() for p in feed.passes.places})),
         )
+
+    def _feeds(self) -> list[Feed]:
+        return [self.feed] if self.held is None else [self.feed, self.held]
 
     def _reused(self) -> float:
         """Return the share of the frozen bottom's work that was not done again."""
-        passes = [feed.passes for feed in (self.feed, self.held) if feed is not None]
+        passes = [feed.passes for feed in self._feeds()]
         asked = sum(part.asked for part in passes)
         return max(0.0, 1 - sum(part.computed for part in passes) / asked) if asked else 0.0

@@ -67,6 +67,13 @@ class Limits:
             said += " (set rounds=, steps= or max_seconds=)"
         return Limits(rounds, self.steps, self.max_seconds, per_round), said
 
+    @property
+    def see_all_twice(self) -> bool:
+        """Whether examples are seen again, as far as is known: after one round they aren't."""
+        if self.steps is not None and self.steps_per_round is not None:
+            return self.rounds != 1 and self.steps > self.steps_per_round
+        return self.rounds != 1
+
     def progress(self, step: int, round: int, seconds: float) -> Progress:
         """Return how far training has come towards the limits."""
         return Progress(
@@ -157,7 +164,7 @@ def as_callbacks(given: Any) -> tuple[Callable[..., Any], ...]:
 
 
 def kept_bytes(reuse_frozen: Any) -> float:
-    """Return how many bytes of features to keep."""
+    """Return how many bytes of features to keep in memory; 0 keeps none at all."""
     if isinstance(reuse_frozen, bool):
         return 1e9 if reuse_frozen else 0.0
     return number(reuse_frozen, "reuse_frozen (True, False or a size in bytes)", least=0.0)

@@ -42,6 +42,9 @@ class TrainResult:
     reused
         Which share of the examples' passes through the frozen bottom (validation
         included) was saved by keeping what had come out of it.
+    kept
+        Where that was kept: `"memory"`, `"file"`, `"file and memory"` (one of them for
+        the validation data), or nothing if it wasn't.
 
     Examples
     --------
@@ -65,6 +68,7 @@ class TrainResult:
     best_round: int
     stopped: str
     reused: float = 0.0
+    kept: str = ""
 
     def curve(self, name: str) -> list[float]:
         """Return one column of the history, such as `"validation_accuracy"`.
@@ -118,6 +122,8 @@ class TrainResult:
         ]
         if numbers := shown_numbers(last, "="):
             parts.append(numbers)
+        if self.kept:
+            parts.append(f"{100 * self.reused:.0f}% of the frozen layers' work saved")
         return f"TrainResult({'; '.join(parts)})"
 
 

@@ -49,6 +49,7 @@ def train(
     best: str | None = None,
     frozen_dropout: bool = True,
     reuse_frozen: bool | float = True,
+    threads: int | None = None,
 ) -> TrainResult:
     """Train a net, or part of it, and return a new one.
 
@@ -103,8 +104,12 @@ def train(
         Whether dropout below the first trainable array is active.
     reuse_frozen
         Whether the outputs of the frozen bottom of the net are kept, so that each
-        example passes it once and not in every round; a number is the largest size
-        to keep in bytes (1 GB for True), for training and validation data each.
+        example passes it once and not in every round. A number is the largest size to
+        keep in memory, in bytes (1 GB for True), for training and validation data each;
+        what is larger goes into a temporary file, if that is quicker than computing it
+        again, which is removed afterwards. 0, like False, keeps nothing.
+    threads
+        Among how many threads batches are divided, see `Trainer`.
 
     Returns
     -------
@@ -142,10 +147,12 @@ def train(
     whole = source_for(net, data)
     source, rows, held, held_rows = hold_out(whole, validation, net, seed)
     prepared = _prepared(net, whole, objective, seed)
-    trainer = Trainer(prepared, optimizer, loss, multipliers, seed, frozen_dropout, given=net)
+    trainer = Trainer(prepared, optimizer, loss, multipliers, seed, frozen_dropout, net, threads)
     measures = chosen_measures(measure, trainer.objective)
     best = best_metric(best, stops, measures, held is not None)
     asked = as_callbacks(callbacks)
+    limits, said = limits.for_data(source, batch_size)
+    keep_bytes = keep_bytes if limits.see_all_twice else 0.0
     feed = Feed(source, prepared, trainer.objective, keep_bytes, rows)
     held_feed = None
     if held is not None:
@@ -155,9 +162,9 @@ def train(
         warnings.warn(f"there is nothing to train: {why}", MinnetWarning, stacklevel=2)
         return TrainResult(net, net, (), trainer.table, 0.0, 0.0, 0, 0, 0, why)
     display = make_display(progress)
-    limits, said = limits.for_data(source, batch_size)
     if said:
         display.say(said)
+    feed.passes.say = display.say
     return Loop(
         trainer=trainer,
         feed=feed,

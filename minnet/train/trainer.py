@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,11 +17,14 @@ from ..multipliers import MultiplierTable, Rules
 from ..multipliers import multipliers as resolve_multipliers
 from ..net import Net
 from ..net.inner import tapped
+from ..net.threaded import Hands, count_of, join, part_of
 from ..optim import Adam, Optimizer, Updater
+from ..optim.flat import packed
 from ..progress import Progress
 from .feed import encoded
 from .frozen import Bottom, without_frozen_dropout
 from .objective import LossSpec, choose_objective
+from .parts import Pass, divisible, plain, summed
 
 __all__ = ["Trainer"]
 
@@ -47,6 +49,10 @@ class Trainer:
     given
         The net before it was initialized, if it was since: layers that rules name by
         themselves (`net[0]`) may be those of either.
+    threads
+        Among how many threads the examples of a batch are divided, in nets with
+        convolutions and without BatchNorm; as many as NumPy's BLAS uses when left out. A
+        given number gives the same bits every time, different numbers differ by rounding.
 
     Attributes
     ----------
@@ -82,6 +88,7 @@ class Trainer:
         seed: int = 0,
         frozen_dropout: bool = True,
         given: Net | None = None,
+        threads: int | None = None,
     ) -> None:
         if not isinstance(net, Net):
             raise SpecError(f"expected a Chain or Graph to train, got {type(net).__name__}")
@@ -94,11 +101,13 @@ class Trainer:
         self.frozen_dropout = boolean(frozen_dropout, "frozen_dropout")
         self.progress = Progress()
         self.steps = 0
-        self._random = np.random.default_rng([positive(seed, "seed", 0), 1])
+        self._seed = positive(seed, "seed", 0)
+        self._randoms = [np.random.default_rng([self._seed, 1])]  # one for each thread
+        self._hands = Hands(None if threads is None else positive(threads, "threads"))
         self._updater = Updater(self.optimizer, net, given)
         self._base = net  # all that is not trained at present is as it is here
         self._arrays: dict[Path, Array] = {}  # what is trained, written to in place
-        self._before: dict[Path, Array] = {}  # the same before the last step
+        self._before: dict[Path, Array] = {}  # the same before the last step; the next goes there
         self._state: dict[Path, Array] = {}  # running statistics
         self._state_before = self._state
         self._make_live(self.table.at(self.progress))
@@ -155,21 +164,22 @@ class Trainer:
         now = self.table.at(progress)
         if set(now) != set(self._tensors):
             self._make_live(now)
-        self._updater.use(self._arrays, now)
+        self._multipliers = now
+        self._updater.use(self._arrays, now, into=self._before)
         self.progress = progress
 
     def _make_live(self, now: Mapping[Path, Any]) -> None:
         """Make a Tensor of each array trained from now on, and of nothing else."""
         current = self.net
-        kept = {path: self._arrays[path] for path in now if path in self._arrays}
-        before = {path: self._before[path] for path in kept}
-        self._arrays = {p: kept[p] if p in kept else current._at(p).copy() for p in now}
-        self._before = {p: before[p] if p in kept else current._at(p).copy() for p in now}
+        here, before = self._arrays, self._before
+        self._arrays = packed({p: here[p] if p in here else current._at(p) for p in now})
+        self._before = packed({p: before[p] if p in before else current._at(p) for p in now})
         self._base, self._state, self._state_before = current, {}, {}
         self._tensors = {path: Tensor(array) for path, array in self._arrays.items()}
         live = self.objective.without_ends(current).with_arrays(self._tensors)
         self._live = live if self.frozen_dropout else without_frozen_dropout(live)
-        self.bottom = Bottom(self._live)
+        self.bottom = Bottom(self._live, self._hands)
+        self._divisible = divisible(self.bottom.above, self.objective)
 
     def plain_above(self) -> Net:
         """Return the part above the frozen bottom as it is now, with plain arrays."""
@@ -206,7 +216,7 @@ class Trainer:
         _check_counts(inputs, targets)
         features = self.bottom(inputs)
         loss = self.step_above(features, targets, lambda: inputs)[0]
-        self.progress = dataclasses.replace(self.progress, step=self.steps)
+        self.progress = self.progress.at_step(self.steps)
         return loss
 
     def step_above(
@@ -229,42 +239,74 @@ class Trainer:
             The loss, the outputs before what the loss takes over, and the targets in
             their shape.
         """
-        context = Context(self._random, updates=dict(self._state))
-        with np.errstate(all="ignore"):  # whatever becomes infinite or NaN is reported below
+        parts = self._hands.divide(self._divisible, count_of(targets))
+        while len(self._randoms) < len(parts):
+            self._randoms.append(np.random.default_rng([self._seed, 1, len(self._randoms)]))
+        count = parts[-1].stop
+
+        def work(number: int, part: slice) -> Pass:
+            some = part_of(features, part), part_of(targets, part)
+            return self._pass(number, *some, (part.stop - part.start) / count)
+
+        passes = self._hands.do(work, parts)
+        loss = passes[0].loss if len(parts) == 1 else sum(one.loss for one in passes)
+        with np.errstate(all="ignore"):
+            if not math.isfinite(loss):
+                raise self._loss_not_finite(inputs())
+            if self._tensors:
+                self._descend(summed([one.gradients for one in passes]))
+        self._state_before, self._state = self._state, passes[0].state
+        self.steps += 1
+        return loss, join([one.outputs for one in passes]), join([one.targets for one in passes])
+
+    def _pass(self, number: int, features: Any, targets: Any, share: float) -> Pass:
+        """Go forward and back over a share of a batch, as the thread of this number."""
+        context = Context(self._randoms[number], updates=dict(self._state))
+        with np.errstate(all="ignore"):  # whatever becomes infinite or NaN is reported
             outputs = self.bottom.above.apply(features, context)
             targets = self.objective.fitted(outputs, targets)
             loss = self.objective(outputs, targets)
-            number = float(value(loss))
-            if not math.isfinite(number):
-                raise self._loss_not_finite(inputs())
-            if self._tensors:
-                self._descend(loss)
-        self._state_before, self._state = self._state, context.updates
-        self.steps += 1
-        return number, outputs, targets
+            found = {}
+            if self._tensors and math.isfinite(float(value(loss))):
+                found = self._gradients(loss, share)
+        return Pass(float(value(loss)) * share, plain(outputs), targets, found, context.updates)
 
-    def _descend(self, loss: Any) -> None:
-        """Find the gradients and update the arrays."""
+    def _gradients(self, loss: Any, share: float) -> dict[Path, Array]:
         if not isinstance(loss, Tensor):
             raise SpecError(
                 "the loss doesn't depend on what is trained: compute it from the outputs, "
                 "with operators or with functions from minnet.ops"
             )
         tensors = self._tensors
-        found = dict(zip(tensors, gradients(loss, list(tensors.values())), strict=True))
-        for path in reversed(found):  # the backward pass came by the last one first
-            if not _is_finite(found[path]):
-                raise self._not_finite("its gradient is", path)
-        for path, array in self._arrays.items():
-            np.copyto(self._before[path], array)
+        start = None if share == 1 else share
+        return dict(zip(tensors, gradients(loss, list(tensors.values()), start), strict=True))
+
+    def _descend(self, found: dict[Path, Array]) -> None:
+        """Update the arrays, of the gradients that were found."""
+        flat = self._updater.flat(found)
+        if not all(map(_is_finite, flat)):
+            # The backward pass came by the last one first.
+            path = next(path for path in reversed(found) if not _is_finite(found[path]))
+            raise self._not_finite("its gradient is", path)
+        arrays, spare = self._arrays, self._before
         try:
-            self._updater.step(found, self.progress)
+            self._updater.update(flat, self.progress)
+            self._show(spare, arrays)
         except NonFiniteError as error:  # a length beyond what floats hold
             raise self._not_finite("its gradient is", error.path) from None
         except BaseException:  # Ctrl-C, too, leaves no step half made
+            for path, array in arrays.items():
+                np.copyto(spare[path], array)
+            self._show(arrays, spare)
+            self._updater.use(arrays, self._multipliers, into=spare)
             self._state_before = self._state
-            self._take_back()
             raise
+
+    def _show(self, arrays: dict[Path, Array], before: dict[Path, Array]) -> None:
+        """Make these the arrays as they are now, for the forward pass too."""
+        self._arrays, self._before = arrays, before
+        for path, tensor in self._tensors.items():
+            tensor.data = arrays[path]
 
     # --- what is not finite -----------------------------------------------------------------
 
@@ -322,11 +364,9 @@ def _check_initialized(net: Net) -> None:
 
 
 def _check_counts(inputs: Any, targets: Any) -> None:
-    parts = [
-        *(inputs.values() if isinstance(inputs, Mapping) else [inputs]),
-        *(targets.values() if isinstance(targets, Mapping) else [targets]),
-    ]
-    counts = [len(part) for part in parts]
+    parts = (inputs, targets)
+    several = [part.values() if isinstance(part, dict) else (part,) for part in parts]
+    counts = [len(part) for parts in several for part in parts]
     if len(set(counts)) > 1 or counts[0] == 0:
         raise DataError(
             "a batch has one or more examples, every one with an input and a target for each "

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 distributed = pytest.importorskip("distributed", reason="needs minnet[dask]")
+dask = pytest.importorskip("dask", reason="needs minnet[dask]")
 
 # Workers import the modules of the tests, too.
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -27,9 +28,14 @@ MANY: dict[str, Any] = {"replicates": 3, "measures": {"cka": True}}
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Three worker processes on this machine."""
-    with distributed.LocalCluster(
-        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as found:
+    # One that was killed comes back, even where a process takes its time to start.
+    patience = dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
+    with (
+        patience,
+        distributed.LocalCluster(
+            n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as found,
+    ):
         yield found
 
 

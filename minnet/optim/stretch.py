@@ -1,0 +1,166 @@
+"""Stretches: the trained arrays that a step updates in the same calls, and the pieces of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backend import Array
+from ..errors import PathError, ShapeError
+from ..layers.base import Path
+from .flat import joined
+
+__all__ = ["Stretch", "Trained", "stretches"]
+
+
+@dataclass(slots=True, eq=False)
+class Trained:
+    """An array being trained, with all that its steps need; the arrays are flat views."""
+
+    path: Path
+    array: Array
+    into: Array
+    state: dict[str, Array]
+    multiplier: float | Array
+    mask: Array | None  # False where an elementwise multiplier is 0
+    decay: float
+    l2: float
+    shape: tuple[int, ...]
+    count: int = 0
+
+    def gradient(self, gradients: Mapping[Path, Array]) -> Array:
+        """Return its gradient in its dtype and layout, if it is there and of its shape."""
+        gradient = gradients.get(self.path)
+        if gradient is None:
+            raise PathError("there is no gradient for this array", self.path)
+        if gradient.shape != self.shape:
+            raise ShapeError(
+                f"its gradient has shape {gradient.shape}, itself it has {self.shape}", self.path
+            )
+        if gradient.dtype != self.array.dtype:
+            gradient = gradient.astype(self.array.dtype)
+        return gradient.reshape(self.array.shape)
+
+    def steps_like(self, other: Trained) -> bool:
+        """Tell whether the next step of both is the same sum with the same numbers."""
+        if not (isinstance(self.multiplier, float) and isinstance(other.multiplier, float)):
+            return False
+        one, two = ((t.multiplier, t.decay, t.l2, t.count) for t in (self, other))
+        return one == two
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """A part of a stretch that stays in the processor's cache while it is worked on."""
+
+    span: slice
+    array: Array
+    into: Array  # where the next values go: `array` itself, or what it changes places with
+    state: dict[str, Array]
+    multiplier: float | Array
+    mask: Array | None
+    decay: float
+    l2: float
+
+
+class Stretch:
+    """One trained array, or several small ones that stand one after another, as if they were one.
+
+    What is done to an element doesn't depend on its neighbours, so this changes no result.
+    """
+
+    def __init__(self, members: tuple[Trained, ...], array: Array, into: Array) -> None:
+        self.members, self.array, self.into = members, array, into
+        self.pieces: list[Piece] = []
+
+    def divide(self, size: int) -> None:
+        """Work out the pieces, of so many elements at most."""
+        first = self.members[0]
+        state = {name: self._state(name) for name in first.state}
+        if self.array.flags.c_contiguous:
+            spans = [slice(i, i + size) for i in range(0, self.array.size, size)]
+        else:
+            spans = [slice(None)]  # no flat view of it exists, so it is done whole
+        for span in spans:
+            array, whole = self.array[span], first.multiplier
+            self.pieces.append(
+                Piece(
+                    span,
+                    array,
+                    array if self.into is self.array else self.into[span],
+                    {name: kept[span] for name, kept in state.items()},
+                    whole if isinstance(whole, float) else whole[span],
+                    None if first.mask is None else first.mask[span],
+                    first.decay,
+                    first.l2,
+                )
+            )
+
+    def _state(self, name: str) -> Array:
+        """Return the state of this name of all members; theirs become views into it."""
+        parts = [one.state[name] for one in self.members]
+        if len(parts) == 1:
+            return parts[0]
+        whole = joined(parts)
+        if whole is None:
+            whole = np.concatenate(parts)
+            for one, span in zip(self.members, self._spans(), strict=True):
+                one.state[name] = whole[span]
+        return whole
+
+    def _spans(self) -> Iterator[slice]:
+        """Yield where each member is in a stretch of several."""
+        start = 0
+        for one in self.members:
+            yield slice(start, start + one.array.size)
+            start += one.array.size
+
+    def gradient(self, gradients: Mapping[Path, Array]) -> Array:
+        """Return the flat gradient of the loss by all of it."""
+        parts = [one.gradient(gradients) for one in self.members]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def parts(self) -> Iterator[tuple[Path, slice, Array | None]]:
+        """Yield where the pieces and members are, with the path and the mask of each."""
+        if len(self.members) == 1:
+            yield from ((self.members[0].path, piece.span, piece.mask) for piece in self.pieces)
+        else:
+            for one, span in zip(self.members, self._spans(), strict=True):
+                yield one.path, span, None
+
+    def stepped(self) -> None:
+        """Count a step, after which what was written and what it was read from change places."""
+        for one in self.members:
+            one.count += 1
+        for piece in self.pieces:
+            piece.array, piece.into = piece.into, piece.array
+
+
+def stretches(trained: Iterable[Trained], size: int) -> list[Stretch]:
+    """Return the stretches that trained arrays make up, in pieces of so many elements at most.
+
+    Only arrays that fit into one piece together are joined: their gradients have to be
+    copied for it, which takes longer than it saves for large ones.
+    """
+    found: list[Stretch] = []
+    for one in trained:
+        longer = _longer(found[-1], one, size) if found else None
+        if longer is None:
+            found.append(Stretch((one,), one.array, one.into))
+        else:
+            found[-1] = longer
+    for stretch in found:
+        stretch.divide(size)
+    return found
+
+
+def _longer(stretch: Stretch, one: Trained, size: int) -> Stretch | None:
+    """Return the stretch with one more array, if that follows and its step is the same sum."""
+    if stretch.array.size + one.array.size > size or not one.steps_like(stretch.members[0]):
+        return None
+    members = (*stretch.members, one)
+    array = joined([member.array for member in members])
+    into = array if one.into is one.array else joined([member.into for member in members])
+    return None if array is None or into is None else Stretch(members, array, into)

@@ -1,0 +1,135 @@
+"""Threads: how many to use, a small pool for work cut in parts, and BLAS kept to one meanwhile."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+__all__ = ["available_threads", "in_parts"]
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def available_threads() -> int:
+    """Return how many threads work is divided among by default: as many as NumPy's BLAS uses.
+
+    That is the number of processor cores, or what OPENBLAS_NUM_THREADS and the like
+    say; 1 where the BLAS can't be told to use one thread, and so threads of our own
+    would compete with its.
+
+    Examples
+    --------
+    >>> from minnet.threads import available_threads
+    >>> available_threads() >= 1
+    True
+    """
+    blas = _blas()
+    if blas is None:
+        return 1
+    with _blas_alone.lock:  # while parts are done BLAS is at 1
+        threads = _blas_alone.before if _blas_alone.inside else blas[0]()
+    return max(1, min(threads, _cores()))
+
+
+def in_parts(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    """Return what a function gives for each part, all done at the same time by a thread each.
+
+    Meanwhile every product of matrices uses one thread. The first part is done by the
+    caller's own thread; an error in any is raised once all are over. What is itself a
+    part does its own parts one after another.
+    """
+    if len(parts) < 2 or getattr(_here, "is_part", False):
+        return [function(part) for part in parts]
+
+    def as_part(part: Part) -> Result:
+        _here.is_part = True
+        try:
+            return function(part)
+        finally:
+            _here.is_part = False
+
+    with _blas_alone:
+        others = [_pool(len(parts) - 1).submit(as_part, part) for part in parts[1:]]
+        try:
+            first = as_part(parts[0])
+        finally:
+            for other in others:
+                other.exception()  # waits: none may work on while the caller goes on
+        return [first, *(other.result() for other in others)]
+
+
+_here = threading.local()
+
+
+@functools.lru_cache(maxsize=4)
+def _pool(count: int) -> Any:
+    """Return a pool of threads, which start when they are first used."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(count, thread_name_prefix="minnet")
+
+
+if hasattr(os, "register_at_fork"):  # a process that is forked off has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def _cores() -> int:
+    """Return how many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _BlasAlone:
+    """Keeps BLAS to one thread as long as anybody is inside, from whatever thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.before = 1
+
+    def __enter__(self) -> None:
+        blas = _blas()
+        with self.lock:
+            self.inside += 1
+            if blas and self.inside == 1:
+                self.before = blas[0]()
+                blas[1](1)
+
+    def __exit__(self, *error: object) -> None:
+        blas = _blas()
+        with self.lock:
+            self.inside -= 1
+            if blas and self.inside == 0:
+                blas[1](self.before)
+
+
+_blas_alone = _BlasAlone()
+
+
+@functools.cache
+def _blas() -> tuple[Callable[[], int], Callable[[int], object]] | None:
+    """Return OpenBLAS's functions that tell and set how many threads it uses, if NumPy has it."""
+    try:
+        # The libraries it is linked with are searched as well.
+        library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    except (AttributeError, OSError):
+        return None
+    for name in _names():
+        if hasattr(library, name.format("get")) and hasattr(library, name.format("set")):
+            return getattr(library, name.format("get")), getattr(library, name.format("set"))
+    return None
+
+
+def _names() -> Iterator[str]:
+    """Yield what OpenBLAS's functions are called in NumPy's own wheels, Debian and conda."""
+    for prefix in ("scipy_", ""):
+        for suffix in ("64_", "", "_64"):
+            yield f"{prefix}openblas_{{}}_num_threads{suffix}"

@@ -1,0 +1,66 @@
+"""Parts of a step: several threads go forward and back, each over some examples of the batch.
+
+The loss of a batch is the mean over its examples. So the gradient is, up to each part's
+share of the examples, the sum of what the parts find; nothing else has to be exchanged.
+Only what looks at the whole batch stands against that: BatchNorm in training, and perhaps
+a loss of the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..autodiff import value
+from ..backend import Array, array_module
+from ..buffers import new_array
+from ..layers import Conv, Deconv
+from ..layers.base import Layer, Path, walk
+from .objective import Objective
+
+__all__ = ["Pass", "divisible", "plain", "summed"]
+
+
+@dataclass(slots=True)
+class Pass:
+    """What came out of going forward and back over a share of a batch."""
+
+    loss: float  # its part of the loss of the whole batch
+    outputs: Any
+    targets: Any
+    gradients: dict[Path, Array]
+    state: dict[Path, Array]  # running statistics after it
+
+
+def divisible(net: Layer, objective: Objective) -> list[Layer]:
+    """Return the layers whose work on a batch can be divided: the whole net's or none's."""
+    leaves = [leaf for _, leaf in walk(net)]
+    can = (
+        any(isinstance(leaf, Conv | Deconv) for leaf in leaves)
+        and not any(leaf.state_names for leaf in leaves)
+        and all(goal.loss != "custom" for goal in objective.goals.values())
+    )
+    return [net] if can else []
+
+
+def plain(outputs: Any) -> Any:
+    """Return the arrays of outputs, port by port where there are several."""
+    if isinstance(outputs, Mapping):
+        return {port: value(part) for port, part in outputs.items()}
+    return value(outputs)
+
+
+def summed(gradients: Sequence[dict[Path, Array]]) -> dict[Path, Array]:
+    """Return the sum of the gradients of all parts, added in the same order every time."""
+    first, *others = gradients
+    if not others:
+        return first
+    sums = {}
+    for path, gradient in first.items():
+        total = new_array(gradient.shape, gradient.dtype, gradient)
+        array_module(gradient).add(gradient, others[0][path], out=total)
+        for other in others[1:]:
+            total += other[path]
+        sums[path] = total
+    return sums

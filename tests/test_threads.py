@@ -1,0 +1,214 @@
+"""Dividing batches among threads changes results by rounding only, and memory is never shared."""
+
+import gc
+import threading
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import minnet as mn
+from minnet.buffers import PATIENCE, SMALL, Buffers, new_array
+from minnet.net.threaded import LEAST, Hands
+from minnet.threads import available_threads, in_parts
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.normal(size=(64, 8, 8, 2))
+LABELS = RANDOM.integers(0, 3, 64)
+
+
+def convolutional(*extra: Any) -> mn.Chain:
+    layers = [mn.Conv(4, 3), *extra, mn.Ramp, mn.MaxPool(2), mn.Flatten, 3, mn.Softmax]
+    return mn.Chain(*layers, input=(8, 8, 2)).initialize(dtype="float64")
+
+
+def trained(net: Any, threads: int | None, steps: int = 3, **options: Any) -> dict[Any, Any]:
+    trainer = mn.Trainer(net, mn.SGD(0.1), threads=threads, **options)
+    losses = [trainer.step(IMAGES, LABELS) for _ in range(steps)]
+    return {**trainer.net.arrays(), ("losses",): np.array(losses)}
+
+
+def same(one: dict[Any, Any], two: dict[Any, Any]) -> bool:
+    return all(np.array_equal(one[path], two[path]) for path in one)
+
+
+# --- work in parts ----------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(), max_size=6))
+def test_parts_come_back_in_order(parts: list[int]) -> None:
+    assert in_parts(lambda part: part + 1, parts) == [part + 1 for part in parts]
+
+
+def test_parts_are_done_at_the_same_time() -> None:
+    meeting = threading.Barrier(3, timeout=30)
+    assert sorted(in_parts(lambda part: meeting.wait(), [0, 1, 2])) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_an_error_in_a_part_is_raised_when_all_are_over(bad: int) -> None:
+    done = []
+
+    def work(part: int) -> None:
+        if part == bad:
+            raise mn.DataError(f"part {part}")
+        done.append(part)
+
+    with pytest.raises(mn.DataError, match=f"part {bad}"):
+        in_parts(work, [0, 1, 2])
+    assert sorted(done) == sorted({0, 1, 2} - {bad})
+
+
+def test_a_part_does_its_own_parts_by_itself() -> None:
+    def names(part: int) -> set[str]:
+        return set(in_parts(lambda _: threading.current_thread().name, [0, 1, 2]))
+
+    assert all(len(found) == 1 for found in in_parts(names, [0, 1]))
+
+
+def test_blas_uses_as_many_threads_afterwards_as_before() -> None:
+    before = available_threads()
+    inside = in_parts(lambda part: available_threads(), [0, 1])
+    assert (available_threads(), inside) == (before, [before, before])
+
+
+# --- nets -------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 4), st.sampled_from([(), (mn.LayerNorm,), (mn.Conv(3, 2, groups=1),)]))
+def test_training_by_several_threads_differs_by_rounding(threads: int, extra: Any) -> None:
+    net = convolutional(*extra)
+    one, several = trained(net, 1), trained(net, threads)
+    for path, array in one.items():
+        np.testing.assert_allclose(several[path], array, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, None])
+def test_the_same_number_of_threads_gives_the_same_bits(threads: int | None) -> None:
+    net = convolutional(mn.Dropout(0.5))
+    assert same(trained(net, threads, seed=5), trained(net, threads, seed=5))
+
+
+def test_threads_draw_different_numbers() -> None:
+    seen = []
+
+    def note(x: Any) -> Any:
+        seen.append(mn.autodiff.value(x))
+        return x
+
+    half = np.concatenate([IMAGES[:32]] * 2)
+    net = mn.Chain(mn.Conv(4, 3), mn.Dropout(0.5), mn.Elementwise(note), mn.Flatten, 3, mn.Softmax)
+    net = net.initialize(input_shape=(8, 8, 2), dtype="float64")
+    mn.Trainer(net, threads=2).step(half, LABELS)
+    one, two = seen[-2:]
+    assert one.shape == two.shape == (32, 6, 6, 4)
+    assert not np.array_equal(one == 0, two == 0)
+
+
+def test_what_looks_at_the_whole_batch_is_not_divided() -> None:
+    net = convolutional(mn.BatchNorm)
+    assert same(trained(net, 1), trained(net, 3))
+
+    def own_loss(outputs: Any, targets: Any) -> Any:
+        return (mn.ops.max(outputs, axis=0) ** 2).sum()
+
+    assert same(
+        trained(convolutional(), 1, loss=own_loss), trained(convolutional(), 3, loss=own_loss)
+    )
+
+
+def test_frozen_arrays_stay_the_same_objects() -> None:
+    net = convolutional()
+    after = trained(net, 3, multipliers={0: None})
+    assert after[0, "weight"] is net[0, "weight"]
+    assert not np.array_equal(after[4, "weight"], net[4, "weight"])
+
+
+def test_a_loss_that_is_not_finite_in_one_part_is_an_error() -> None:
+    images = IMAGES.copy()
+    images[60] = 1e308  # in the last thread's part only
+    trainer = mn.Trainer(convolutional(), mn.SGD(0.1), threads=4)
+    with pytest.raises(mn.NonFiniteError):
+        trainer.step(images, LABELS)
+
+
+@pytest.mark.parametrize("count", [1, LEAST, 2 * LEAST, 100])
+def test_a_net_gives_every_example_its_output_however_divided(count: int) -> None:
+    net, images = convolutional(), RANDOM.normal(size=(count, 8, 8, 2))
+    divided = Hands(3).map(net.apply, [net], images)
+    np.testing.assert_allclose(divided, net.apply(images), rtol=1e-12)
+    np.testing.assert_allclose(net(images), net.apply(images), rtol=1e-12)
+
+
+def test_several_ports_are_divided_alike() -> None:
+    net = mn.Graph(
+        {"a": mn.Conv(2, 3), "b": mn.Conv(2, 3), "sum": mn.Add},
+        {"a": ["left"], "b": ["right"], "sum": ["a", "b"]},
+        input={"left": (8, 8, 2), "right": (8, 8, 2)},
+    ).initialize(dtype="float64")
+    batch = {"left": IMAGES, "right": IMAGES[::-1]}
+    divided = Hands(3).map(net.apply, [net], batch)
+    np.testing.assert_allclose(divided, net.apply(batch), rtol=1e-12)
+
+
+def test_threads_must_be_a_whole_number() -> None:
+    for bad in (0, -1, 1.5, "two"):
+        with pytest.raises(mn.SpecError, match="threads"):
+            mn.Trainer(convolutional(), threads=bad)  # type: ignore[arg-type]
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+
+def test_an_array_somebody_holds_is_never_used_again() -> None:
+    buffers, held = Buffers(), []
+    for number in range(20):
+        with buffers.used():
+            array = new_array((SMALL,), np.float32)
+            array.fill(number)
+            held.append(array[5:].reshape(-1, 1) if number % 2 else array)
+            del array
+    assert [float(array.flat[0]) for array in held] == list(range(20))
+    assert len({array.ctypes.data for array in held}) == 20
+
+
+def test_memory_is_used_again_by_the_same_thread_only() -> None:
+    buffers = Buffers()
+
+    def address() -> int:
+        return new_array((SMALL,), np.float32).ctypes.data
+
+    with buffers.used():
+        first = address()
+        assert address() == first
+        apart: list[bool] = []
+        one = new_array((SMALL,), np.float32)  # so that `first` is taken
+        thread = threading.Thread(target=lambda: apart.append(address() != one.ctypes.data))
+        thread.start()
+        thread.join()
+    assert apart == [True]
+
+
+def test_sizes_that_are_not_asked_for_any_more_are_given_back() -> None:
+    buffers = Buffers()
+    with buffers.used():
+        new_array((SMALL * 10,), np.float32)
+    for _ in range(2 * PATIENCE):
+        with buffers.used():
+            new_array((SMALL,), np.float32)
+    gc.collect()
+    assert sum(len(kept) for kept in buffers._kept.values()) == 1
+
+
+def test_outputs_of_earlier_steps_stay_what_they_were() -> None:
+    trainer = mn.Trainer(convolutional(), mn.SGD(0.1), threads=2)
+    large = np.concatenate([IMAGES] * 20)
+    targets = np.concatenate([LABELS] * 20)
+    outputs = [trainer.step_above(large, targets, lambda: large)[1] for _ in range(3)]
+    copies = [np.array(mn.autodiff.value(one)) for one in outputs]
+    trainer.step(large, targets)
+    for one, copy in zip(outputs, copies, strict=True):
+        np.testing.assert_array_equal(mn.autodiff.value(one), copy)
