@@ -55,7 +55,7 @@ def here(study: mn.study.Study, **options: Any) -> Outcome:
 
 def files(study: mn.study.Study) -> dict[str, bytes]:
     """Return the files that a study's results consist of; times and reports differ."""
-    kept = [path for part in ("runs", "nets") for path in (study.folder / part).iterdir()]
+    kept = [path for part in ("runs", "nets") for path in (study.folder / part).glob("*")]
     return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in kept}
 
 
