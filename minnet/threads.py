@@ -7,6 +7,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,7 +57,9 @@ def in_parts(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[
             _here.is_part = False
 
     with _blas_alone:
-        others = [_pool(len(parts) - 1).submit(as_part, part) for part in parts[1:]]
+        pool = _pool(len(parts) - 1)
+        # Threads begin with no context; NumPy's `errstate` is in it.
+        others = [pool.submit(copy_context().run, as_part, part) for part in parts[1:]]
         try:
             first = as_part(parts[0])
         finally:

@@ -1,5 +1,6 @@
 """Calling nets: what goes in, what comes out, what is refused, and looking at inner layers."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -139,6 +140,20 @@ def test_precision():
     image = mn.Chain(mn.Flatten, input=mn.ImageEncoder(1)).append(1).initialize()
     pixel = np.array([[1]], "uint8")
     assert image.astype("float64").with_arrays({"1.weight": np.ones((1, 1))})(pixel)[0] == 1 / 255
+
+
+def test_what_a_net_takes_follows_its_changes():
+    net = mn.Chain(mn.Linear(2), input=3).initialize()
+    assert net([1, 2, 3]).dtype == np.float32
+    assert net.astype("float64")([1, 2, 3]).dtype == np.float64
+    assert net.with_ends(input=None)(np.ones((4, 3))).shape == (4, 2)
+    with pytest.raises(mn.ShapeError, match=r"shape \(3,\), got \(4,\)"):
+        net([[1, 2, 3, 4]])
+    table = mn.Chain(first=mn.Tanh(), last=mn.Linear(2), input=3).initialize()
+    assert table([1, 2, 3]).shape == (2,)
+    table = table.with_layers({"first": mn.Embedding(3, count=4)}).initialize()
+    assert table([1, 2, 3]).shape == (3, 2)  # which takes whole numbers now
+    assert pickle.loads(pickle.dumps(net)).astype("float64")([1, 2, 3]).dtype == np.float64
 
 
 def test_tensors_pass_through():

@@ -74,6 +74,34 @@ def test_numbers_of_numpy_are_those_of_python(y: object) -> None:
     assert ClassDecoder(np.array([0, 1, 2])).labels == (0, 1, 2)
 
 
+@given(
+    st.permutations(range(4)) | st.permutations([0, 1, 2, "a", 7]),
+    st.sampled_from(["int8", "int64", "uint8", "uint64"]),
+    st.data(),
+)
+def test_arrays_of_whole_numbers_are_labels_like_those_in_a_list(
+    labels: list, dtype: str, draw: st.DataObject
+) -> None:
+    numbers = st.sampled_from([label for label in labels if label != "a"])
+    picked = draw.draw(st.lists(numbers, min_size=1))
+    targets = ClassDecoder(labels).encode(np.array(picked, dtype))
+    assert targets.dtype == np.int64
+    np.testing.assert_array_equal(targets, [labels.index(label) for label in picked])
+
+
+@pytest.mark.parametrize("unknown", [-1, 3, 127])
+def test_numbers_that_are_no_label_are_unknown(unknown: int) -> None:
+    with pytest.raises(DataError, match=f"unknown labels: {unknown}; the known ones: 0, 1, 2"):
+        ClassDecoder(range(3)).encode(np.array([0, unknown, 2], np.int8))
+
+
+def test_labels_may_be_given_as_an_array_that_stays_ones_own() -> None:
+    labels = np.array([0, 2, 1])
+    targets = ClassDecoder(range(3)).encode(labels)
+    targets[:] = 9
+    assert labels.tolist() == [0, 2, 1]
+
+
 def test_strings_of_numpy_are_those_of_python() -> None:
     decoder = ClassDecoder(np.array(["a", "b"]))
     assert [type(label) for label in decoder.labels] == [str, str]

@@ -20,6 +20,20 @@ def context(seed: int = 0, path: tuple[str | int, ...] = ("norm",)) -> Context:
     return Context(np.random.default_rng(seed), path)
 
 
+def test_a_shape_that_fits_some_arrays_is_checked_again_for_others() -> None:
+    layer = mn.Linear(2).with_arrays_here({"weight": np.ones((3, 2)), "bias": np.ones(2)})
+    for _ in range(2):
+        assert layer(np.ones((4, 3))).shape == (4, 2)
+        with pytest.raises(mn.ShapeError, match="needs"):
+            layer(np.ones((4, 5)))
+    other = layer.with_arrays_here({"weight": np.ones((5, 2)), "bias": np.ones(2)})
+    for _ in range(2):
+        with pytest.raises(mn.ShapeError, match="needs"):
+            other(np.ones((4, 3)))
+        assert other(np.ones((4, 5))).shape == (4, 2)
+    assert layer(np.ones((4, 3))).shape == (4, 2)
+
+
 def batch_norm(channels: int, options: Any = (), dtype: Any = np.float64, **trained: Any) -> Any:
     """Return a BatchNorm with fresh arrays, those in `trained` instead of its own."""
     layer = layers.BatchNorm(**dict(options))

@@ -52,6 +52,12 @@ def test_fraction_is_the_furthest_along_of_the_limits(progress, fraction):
     assert progress.fraction == fraction
 
 
+def test_another_step_leaves_all_else():
+    progress = Progress(3, 40, 1, 5, 2.5, 60.0, 8)
+    assert progress.at_step(4) == Progress(4, 40, 1, 5, 2.5, 60.0, 8)
+    assert progress.step == 3
+
+
 def test_rounds_done_counts_parts_where_it_can():
     assert Progress(step=6, round=1, steps_per_round=4).rounds_done == 1.5
     assert Progress(step=6, round=1).rounds_done == 1.0

@@ -11,12 +11,20 @@ from hypothesis import given, settings
 
 import minnet as mn
 from minnet.buffers import PATIENCE, SMALL, Buffers, new_array
-from minnet.net.threaded import LEAST, Hands
+from minnet.net import threaded
+from minnet.net.threaded import Hands
 from minnet.threads import available_threads, in_parts
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.normal(size=(64, 8, 8, 2))
 LABELS = RANDOM.integers(0, 3, 64)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_examples_are_divided() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threaded, "LEAST", 8)
+        yield
 
 
 def convolutional(*extra: Any) -> mn.Chain:
@@ -66,6 +74,12 @@ def test_a_part_does_its_own_parts_by_itself() -> None:
         return set(in_parts(lambda _: threading.current_thread().name, [0, 1, 2]))
 
     assert all(len(found) == 1 for found in in_parts(names, [0, 1]))
+
+
+def test_parts_are_done_with_the_error_state_of_the_caller() -> None:
+    with np.errstate(all="raise"):
+        states = in_parts(lambda part: np.geterr(), [0, 1, 2])
+    assert all(set(state.values()) == {"raise"} for state in states)
 
 
 def test_blas_uses_as_many_threads_afterwards_as_before() -> None:
@@ -135,7 +149,7 @@ def test_a_loss_that_is_not_finite_in_one_part_is_an_error() -> None:
         trainer.step(images, LABELS)
 
 
-@pytest.mark.parametrize("count", [1, LEAST, 2 * LEAST, 100])
+@pytest.mark.parametrize("count", [1, 8, 16, 100])
 def test_a_net_gives_every_example_its_output_however_divided(count: int) -> None:
     net, images = convolutional(), RANDOM.normal(size=(count, 8, 8, 2))
     divided = Hands(3).map(net.apply, [net], images)
@@ -152,6 +166,26 @@ def test_several_ports_are_divided_alike() -> None:
     batch = {"left": IMAGES, "right": IMAGES[::-1]}
     divided = Hands(3).map(net.apply, [net], batch)
     np.testing.assert_allclose(divided, net.apply(batch), rtol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", [mn.SGD(0.1, momentum=0.9), mn.Adam(0.1, clip_norm=0.01)])
+def test_large_arrays_are_updated_to_the_same_bits_by_any_number_of_threads(optimizer: Any) -> None:
+    net = mn.Chain(mn.Linear(1000), input=300).initialize()
+    random = np.random.default_rng(1)
+    gradients = {
+        path: random.normal(size=array.shape).astype(array.dtype)
+        for path, array in net.arrays().items()
+    }
+    found = []
+    for threads in (1, 2, 3):
+        arrays = {path: array.copy() for path, array in net.arrays().items()}
+        updater = mn.optim.Updater(optimizer, net)
+        updater.use(arrays, dict.fromkeys(arrays, 1.0))
+        for _ in range(3):
+            updater.update(updater.flat(gradients), mn.Progress(), threads)
+        found.append(arrays)
+    assert same(found[0], found[1]) and same(found[0], found[2])
+    assert not same(found[0], dict(net.arrays()))
 
 
 def test_threads_must_be_a_whole_number() -> None:

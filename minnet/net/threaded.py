@@ -16,8 +16,9 @@ __all__ = ["Hands", "count_of", "join", "part_of"]
 
 Result = TypeVar("Result")
 
-# Fewer examples than this are not worth waking a thread for.
-LEAST = 8
+# Threads with fewer examples than this spend their time on waiting for Python's lock: between
+# two calls of NumPy only one of them can run.
+LEAST = 64
 
 
 class Hands:
@@ -35,15 +36,17 @@ class Hands:
         self._threads = threads
         self._buffers = [Buffers()]
 
+    @property
+    def threads(self) -> int:
+        """How many there are at most."""
+        if self._threads is None:
+            self._threads = available_threads()
+        return self._threads
+
     def divide(self, layers: Iterable[Layer], count: int) -> list[slice]:
         """Return which of so many examples each thread takes through layers: all about as many."""
         parts = count // LEAST
-        if parts > 1 and _are_worth_dividing(layers):
-            if self._threads is None:
-                self._threads = available_threads()
-            parts = min(parts, self._threads)
-        else:
-            parts = 1
+        parts = min(parts, self.threads) if parts > 1 and _are_worth_dividing(layers) else 1
         self._buffers += [Buffers() for _ in range(parts - len(self._buffers))]
         edges = [count * part // parts for part in range(parts + 1)]
         return [slice(*ends) for ends in itertools.pairwise(edges)]
@@ -62,7 +65,7 @@ class Hands:
 
         What comes out of a convolution is large, and soonest done where it fits the cache.
         """
-        return 64 if _are_worth_dividing(layers) else 256
+        return 2 * LEAST * self.threads if _are_worth_dividing(layers) else 256
 
     def map(self, function: Callable[[Any], Any], layers: Iterable[Layer], batch: Any) -> Any:
         """Return the outputs of a function, which takes a batch through some layers."""

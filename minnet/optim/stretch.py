@@ -75,6 +75,11 @@ class Stretch:
         self.members, self.array, self.into = members, array, into
         self.pieces: list[Piece] = []
 
+    @property
+    def count(self) -> int:
+        """How many steps it has made."""
+        return self.members[0].count
+
     def divide(self, size: int) -> None:
         """Work out the pieces, of so many elements at most."""
         first = self.members[0]
@@ -120,7 +125,10 @@ class Stretch:
     def gradient(self, gradients: Mapping[Path, Array]) -> Array:
         """Return the flat gradient of the loss by all of it."""
         parts = [one.gradient(gradients) for one in self.members]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(parts) == 1:
+            return parts[0]
+        whole = joined(parts)
+        return np.concatenate(parts) if whole is None else whole
 
     def parts(self) -> Iterator[tuple[Path, slice, Array | None]]:
         """Yield where the pieces and members are, with the path and the mask of each."""

@@ -14,6 +14,7 @@ from ..errors import NonFiniteError, PathError, ShapeError, SpecError
 from ..layers.base import Layer, Path, dotted
 from ..multipliers import Rules, resolve
 from ..progress import Progress
+from ..threads import in_parts
 from .optimizers import Optimizer
 from .stretch import Piece, Stretch, Trained, stretches
 
@@ -22,6 +23,8 @@ __all__ = ["Updater"]
 # Elements updated at a time. A piece and its temporaries stay in the processor's cache,
 # where whole large arrays would go through memory once for each operation.
 PIECE = 1 << 15
+# Fewer pieces than this are done sooner than a thread is woken.
+FEW = 4
 
 
 class Updater:
@@ -63,8 +66,11 @@ class Updater:
         self.optimizer = optimizer
         self._decay = _amounts(net, given, optimizer.weight_decay, "weight_decay")
         self._l2 = _amounts(net, given, optimizer.l2, "l2")
+        # Who writes a direction of their own need not think of threads.
+        self._is_own = type(optimizer).direction.__module__ == Optimizer.__module__
         self._trained: dict[Path, Trained] = {}
         self._stretches: list[Stretch] = []
+        self._pieces: list[tuple[int, Piece]] = []  # of each stretch, with its number
 
     def use(
         self,
@@ -105,6 +111,9 @@ class Updater:
             for path, array in moving.items()
         }
         self._stretches = stretches(self._trained.values(), PIECE)
+        self._pieces = [
+            (i, piece) for i, stretch in enumerate(self._stretches) for piece in stretch.pieces
+        ]
 
     def _prepared(
         self, path: Path, array: Array, into: Array, multipliers: Mapping[Path, Any]
@@ -165,14 +174,19 @@ class Updater:
         """Return gradients as `update` takes them, or raise what `step` would raise of them."""
         return [stretch.gradient(gradients) for stretch in self._stretches]
 
-    def update(self, flat: Sequence[Array], progress: Progress) -> None:
-        """Make the step of gradients that `flat` returned."""
+    def update(self, flat: Sequence[Array], progress: Progress, threads: int = 1) -> None:
+        """Make the step of gradients that `flat` returned, the pieces divided among threads."""
         rate, shrink = self._rate(progress), self._shrink(flat)
-        for stretch, gradient in zip(self._stretches, flat, strict=True):
-            count = stretch.members[0].count + 1
-            for piece in stretch.pieces:
-                part = self._clipped(gradient[piece.span], piece.mask)
-                self._update(piece, part if shrink == 1 else part * shrink, count, rate)
+        parts = max(1, min(threads, len(self._pieces) // FEW)) if self._is_own else 1
+
+        def work(part: int) -> None:
+            for i, piece in self._pieces[part::parts]:
+                gradient = self._clipped(flat[i][piece.span], piece.mask)
+                if shrink != 1:
+                    gradient = gradient * shrink
+                self._update(piece, gradient, self._stretches[i].count + 1, rate)
+
+        in_parts(work, range(parts))
         for stretch in self._stretches:
             stretch.stepped()
 
@@ -184,11 +198,10 @@ class Updater:
 
     def _clipped(self, gradient: Array, mask: Array | None) -> Array:
         """Return a part of a gradient, 0 where the element is frozen, clipped by value."""
-        xp = array_module(gradient)
         if mask is not None:
-            gradient = xp.where(mask, gradient, gradient.dtype.type(0))
+            gradient = array_module(gradient).where(mask, gradient, gradient.dtype.type(0))
         clip = self.optimizer.clip_value
-        return gradient if clip is None else xp.clip(gradient, -clip, clip)
+        return gradient if clip is None else array_module(gradient).clip(gradient, -clip, clip)
 
     def _shrink(self, flat: Sequence[Array]) -> float:
         """Return the factor that brings the gradients' common length to `clip_norm`."""

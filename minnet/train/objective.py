@@ -111,12 +111,11 @@ class Objective:
         rows
             Their positions in the data, for messages.
         """
-        if len(self.goals) > 1 and not (isinstance(y, Mapping) and set(y) == set(self.goals)):
+        if len(self.goals) == 1:
+            return _targets(next(iter(self.goals.values())), net, y, rows)
+        if not (isinstance(y, Mapping) and set(y) == set(self.goals)):
             raise DataError(f"expected a dict with the outputs {', '.join(self.goals)}")
-        return self._by_port(
-            lambda port, part: _targets(self.goals[port], net, part, rows),
-            y,
-        )
+        return {port: _targets(goal, net, y[port], rows) for port, goal in self.goals.items()}
 
     def fitted(self, outputs: Any, targets: Any) -> Any:
         """Return the targets in the shape of the outputs, if only final axes of length 1 differ.

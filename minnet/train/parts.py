@@ -54,7 +54,7 @@ def plain(outputs: Any) -> Any:
 def summed(gradients: Sequence[dict[Path, Array]]) -> dict[Path, Array]:
     """Return the sum of the gradients of all parts, added in the same order every time."""
     first, *others = gradients
-    if not others:
+    if not others or not all(gradients):  # of a loss that isn't finite there are none
         return first
     sums = {}
     for path, gradient in first.items():

@@ -11,7 +11,7 @@ import numpy as np
 from ..autodiff import Tensor, gradients, value
 from ..backend import Array
 from ..checks import boolean, positive
-from ..errors import DataError, NonFiniteError, SpecError
+from ..errors import NonFiniteError, SpecError
 from ..layers.base import Context, Path, walk
 from ..multipliers import MultiplierTable, Rules
 from ..multipliers import multipliers as resolve_multipliers
@@ -21,6 +21,8 @@ from ..net.threaded import Hands, count_of, join, part_of
 from ..optim import Adam, Optimizer, Updater
 from ..optim.flat import packed
 from ..progress import Progress
+from .checks import check_counts, check_initialized, is_finite
+from .dense import Dense
 from .feed import encoded
 from .frozen import Bottom, without_frozen_dropout
 from .objective import LossSpec, choose_objective
@@ -92,7 +94,7 @@ class Trainer:
     ) -> None:
         if not isinstance(net, Net):
             raise SpecError(f"expected a Chain or Graph to train, got {type(net).__name__}")
-        _check_initialized(net)
+        check_initialized(net)
         self.optimizer = Adam() if optimizer is None else optimizer
         if not isinstance(self.optimizer, Optimizer):
             raise SpecError(f"optimizer must be one such as Adam() or SGD(0.1), got {optimizer!r}")
@@ -110,6 +112,8 @@ class Trainer:
         self._before: dict[Path, Array] = {}  # the same before the last step; the next goes there
         self._state: dict[Path, Array] = {}  # running statistics
         self._state_before = self._state
+        self._multipliers: Mapping[Path, Any] = {}
+        self._dense_flat: list[Array] | None = None
         self._make_live(self.table.at(self.progress))
         self.set_progress(self.progress)
 
@@ -162,11 +166,18 @@ class Trainer:
         4
         """
         now = self.table.at(progress)
-        if set(now) != set(self._tensors):
+        are_same = set(now) == set(self._tensors)
+        if not are_same:
             self._make_live(now)
-        self._multipliers = now
-        self._updater.use(self._arrays, now, into=self._before)
+        if not are_same or any(now[path] is not self._multipliers.get(path) for path in now):
+            self._multipliers = now
+            self._use()
         self.progress = progress
+
+    def _use(self) -> None:
+        """Tell the updater what is trained."""
+        self._updater.use(self._arrays, self._multipliers, into=self._before)
+        self._dense_flat = None
 
     def _make_live(self, now: Mapping[Path, Any]) -> None:
         """Make a Tensor of each array trained from now on, and of nothing else."""
@@ -180,6 +191,7 @@ class Trainer:
         self._live = live if self.frozen_dropout else without_frozen_dropout(live)
         self.bottom = Bottom(self._live, self._hands)
         self._divisible = divisible(self.bottom.above, self.objective)
+        self._dense = Dense.of(self.bottom.above, self.objective, self._arrays)
 
     def plain_above(self) -> Net:
         """Return the part above the frozen bottom as it is now, with plain arrays."""
@@ -213,7 +225,7 @@ class Trainer:
         """
         inputs = encoded(self._base, x)
         targets = self.objective.targets(self._base, y)
-        _check_counts(inputs, targets)
+        check_counts(inputs, targets)
         features = self.bottom(inputs)
         loss = self.step_above(features, targets, lambda: inputs)[0]
         self.progress = self.progress.at_step(self.steps)
@@ -239,6 +251,26 @@ class Trainer:
             The loss, the outputs before what the loss takes over, and the targets in
             their shape.
         """
+        with np.errstate(all="ignore"):  # whatever becomes infinite or NaN is reported
+            if self._dense is not None and self._dense.takes(features, targets):
+                loss, outputs = self._dense(features, targets)
+                found, state = self._dense.gradients, self._state
+            else:
+                passes = self._passes(features, targets)
+                loss = sum(one.loss for one in passes)
+                outputs = join([one.outputs for one in passes])
+                targets = join([one.targets for one in passes])
+                found, state = summed([one.gradients for one in passes]), passes[0].state
+            if not math.isfinite(loss):
+                raise self._loss_not_finite(inputs())
+            if self._tensors:
+                self._descend(found)
+        self._state_before, self._state = self._state, state
+        self.steps += 1
+        return loss, outputs, targets
+
+    def _passes(self, features: Any, targets: Any) -> list[Pass]:
+        """Go forward and back over a batch, divided among the threads."""
         parts = self._hands.divide(self._divisible, count_of(targets))
         while len(self._randoms) < len(parts):
             self._randoms.append(np.random.default_rng([self._seed, 1, len(self._randoms)]))
@@ -249,27 +281,20 @@ class Trainer:
             return self._pass(number, *some, (part.stop - part.start) / count)
 
         passes = self._hands.do(work, parts)
-        loss = passes[0].loss if len(parts) == 1 else sum(one.loss for one in passes)
-        with np.errstate(all="ignore"):
-            if not math.isfinite(loss):
-                raise self._loss_not_finite(inputs())
-            if self._tensors:
-                self._descend(summed([one.gradients for one in passes]))
-        self._state_before, self._state = self._state, passes[0].state
-        self.steps += 1
-        return loss, join([one.outputs for one in passes]), join([one.targets for one in passes])
+        if self._dense is not None:
+            self._dense.make_room(features)
+        return passes
 
     def _pass(self, number: int, features: Any, targets: Any, share: float) -> Pass:
         """Go forward and back over a share of a batch, as the thread of this number."""
         context = Context(self._randoms[number], updates=dict(self._state))
-        with np.errstate(all="ignore"):  # whatever becomes infinite or NaN is reported
-            outputs = self.bottom.above.apply(features, context)
-            targets = self.objective.fitted(outputs, targets)
-            loss = self.objective(outputs, targets)
-            found = {}
-            if self._tensors and math.isfinite(float(value(loss))):
-                found = self._gradients(loss, share)
-        return Pass(float(value(loss)) * share, plain(outputs), targets, found, context.updates)
+        outputs = self.bottom.above.apply(features, context)
+        targets = self.objective.fitted(outputs, targets)
+        loss = self.objective(outputs, targets)
+        found, amount = {}, float(value(loss))
+        if self._tensors and math.isfinite(amount):
+            found = self._gradients(loss, share)
+        return Pass(amount * share, plain(outputs), targets, found, context.updates)
 
     def _gradients(self, loss: Any, share: float) -> dict[Path, Array]:
         if not isinstance(loss, Tensor):
@@ -283,14 +308,14 @@ class Trainer:
 
     def _descend(self, found: dict[Path, Array]) -> None:
         """Update the arrays, of the gradients that were found."""
-        flat = self._updater.flat(found)
-        if not all(map(_is_finite, flat)):
+        flat = self._flat(found)
+        if not all(map(is_finite, flat)):
             # The backward pass came by the last one first.
-            path = next(path for path in reversed(found) if not _is_finite(found[path]))
+            path = next(path for path in reversed(found) if not is_finite(found[path]))
             raise self._not_finite("its gradient is", path)
         arrays, spare = self._arrays, self._before
         try:
-            self._updater.update(flat, self.progress)
+            self._updater.update(flat, self.progress, self._hands.threads)
             self._show(spare, arrays)
         except NonFiniteError as error:  # a length beyond what floats hold
             raise self._not_finite("its gradient is", error.path) from None
@@ -298,9 +323,17 @@ class Trainer:
             for path, array in arrays.items():
                 np.copyto(spare[path], array)
             self._show(arrays, spare)
-            self._updater.use(arrays, self._multipliers, into=spare)
+            self._use()
             self._state_before = self._state
             raise
+
+    def _flat(self, found: dict[Path, Array]) -> list[Array]:
+        """Return gradients as the updater takes them: those of a dense net are always the same."""
+        if self._dense is None or found is not self._dense.gradients:
+            return self._updater.flat(found)
+        if self._dense_flat is None:
+            self._dense_flat = self._updater.flat(found)
+        return self._dense_flat
 
     def _show(self, arrays: dict[Path, Array], before: dict[Path, Array]) -> None:
         """Make these the arrays as they are now, for the forward pass too."""
@@ -313,7 +346,7 @@ class Trainer:
     def check_arrays(self) -> None:
         """Raise a NonFiniteError if a trained array is not finite, which no loss may have shown."""
         for path, array in self._arrays.items():
-            if not _is_finite(array):
+            if not is_finite(array):
                 self._take_back()
                 raise self._not_finite("after the last step it is", path, self.steps)
 
@@ -334,7 +367,7 @@ class Trainer:
         """Make all arrays what they were before the last step, or at worst in the beginning."""
         for path, array in self._arrays.items():
             before = self._before[path]
-            np.copyto(array, before if _is_finite(before) else self._base._at(path))
+            np.copyto(array, before if is_finite(before) else self._base._at(path))
         self._state = self._state_before
 
     def _not_finite(self, what: str, path: Path, step: int | None = None) -> NonFiniteError:
@@ -347,28 +380,3 @@ class Trainer:
         )
         error.round, error.step, error.net = round, step, self.net
         return error
-
-
-def _is_finite(array: Array) -> bool:
-    """Tell whether all of an array is finite."""
-    # A sum of squares is quick, but may overflow where every element is finite.
-    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
-
-
-def _check_initialized(net: Net) -> None:
-    for path, part in walk(net):
-        for name in part.own_names():
-            if name not in part.arrays_here:
-                kind = type(part).__name__
-                raise SpecError(f"{kind} has no {name} yet: initialize(...) the net first", path)
-
-
-def _check_counts(inputs: Any, targets: Any) -> None:
-    parts = (inputs, targets)
-    several = [part.values() if isinstance(part, dict) else (part,) for part in parts]
-    counts = [len(part) for parts in several for part in parts]
-    if len(set(counts)) > 1 or counts[0] == 0:
-        raise DataError(
-            "a batch has one or more examples, every one with an input and a target for each "
-            f"port, got {', '.join(map(str, counts))}"
-        )
