@@ -168,26 +168,6 @@ def test_several_ports_are_divided_alike() -> None:
     np.testing.assert_allclose(divided, net.apply(batch), rtol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", [mn.SGD(0.1, momentum=0.9), mn.Adam(0.1, clip_norm=0.01)])
-def test_large_arrays_are_updated_to_the_same_bits_by_any_number_of_threads(optimizer: Any) -> None:
-    net = mn.Chain(mn.Linear(1000), input=300).initialize()
-    random = np.random.default_rng(1)
-    gradients = {
-        path: random.normal(size=array.shape).astype(array.dtype)
-        for path, array in net.arrays().items()
-    }
-    found = []
-    for threads in (1, 2, 3):
-        arrays = {path: array.copy() for path, array in net.arrays().items()}
-        updater = mn.optim.Updater(optimizer, net)
-        updater.use(arrays, dict.fromkeys(arrays, 1.0))
-        for _ in range(3):
-            updater.update(updater.flat(gradients), mn.Progress(), threads)
-        found.append(arrays)
-    assert same(found[0], found[1]) and same(found[0], found[2])
-    assert not same(found[0], dict(net.arrays()))
-
-
 def test_threads_must_be_a_whole_number() -> None:
     for bad in (0, -1, 1.5, "two"):
         with pytest.raises(mn.SpecError, match="threads"):

@@ -76,8 +76,9 @@ class Optimizer:
     def direction(self, gradient: Array, state: dict[str, Array], count: int) -> Array:
         """Return the direction of a step downhill, before learning rate and multiplier.
 
-        Large arrays come in flat pieces, each with its piece of the state, so the
-        direction of an element may depend on that element alone.
+        Large arrays come in flat pieces, each with its piece of the state, and small
+        ones that stand one after another in memory come as one. So the direction of
+        an element may depend on that element alone.
 
         Parameters
         ----------
@@ -86,7 +87,7 @@ class Optimizer:
         state
             What `state` returned, updated in place.
         count
-            Which step of this array it is, from 1.
+            Which step of these elements it is, from 1.
         """
         raise NotImplementedError
 

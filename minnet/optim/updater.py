@@ -14,7 +14,6 @@ from ..errors import NonFiniteError, PathError, ShapeError, SpecError
 from ..layers.base import Layer, Path, dotted
 from ..multipliers import Rules, resolve
 from ..progress import Progress
-from ..threads import in_parts
 from .optimizers import Optimizer
 from .stretch import Piece, Stretch, Trained, stretches
 
@@ -23,8 +22,6 @@ __all__ = ["Updater"]
 # Elements updated at a time. A piece and its temporaries stay in the processor's cache,
 # where whole large arrays would go through memory once for each operation.
 PIECE = 1 << 15
-# Fewer pieces than this are done sooner than a thread is woken.
-FEW = 4
 
 
 class Updater:
@@ -174,19 +171,14 @@ class Updater:
         """Return gradients as `update` takes them, or raise what `step` would raise of them."""
         return [stretch.gradient(gradients) for stretch in self._stretches]
 
-    def update(self, flat: Sequence[Array], progress: Progress, threads: int = 1) -> None:
-        """Make the step of gradients that `flat` returned, the pieces divided among threads."""
+    def update(self, flat: Sequence[Array], progress: Progress) -> None:
+        """Make the step of gradients that `flat` returned."""
         rate, shrink = self._rate(progress), self._shrink(flat)
-        parts = max(1, min(threads, len(self._pieces) // FEW)) if self._is_own else 1
-
-        def work(part: int) -> None:
-            for i, piece in self._pieces[part::parts]:
-                gradient = self._clipped(flat[i][piece.span], piece.mask)
-                if shrink != 1:
-                    gradient = gradient * shrink
-                self._update(piece, gradient, self._stretches[i].count + 1, rate)
-
-        in_parts(work, range(parts))
+        for stretch, gradient in zip(self._stretches, flat, strict=True):
+            count = stretch.members[0].count + 1
+            for piece in stretch.pieces:
+                part = self._clipped(gradient[piece.span], piece.mask)
+                self._update(piece, part if shrink == 1 else part * shrink, count, rate)
         for stretch in self._stretches:
             stretch.stepped()
 

@@ -107,14 +107,18 @@ class Memory:
 
 def _parts(net: Layer, path: Path = ()) -> Iterator[Unit | Activation | None]:
     """Yield what the layers of a net are here, None for one that is nothing of that."""
-    kind = type(net)
-    if isinstance(net, Chain) and (kind.apply, kind._flow) == (Net.apply, Chain._flow):
+    if isinstance(net, Chain) and _is_usual(type(net)):
         for key, part in net.children():
             yield from _parts(part, (*path, key))
-    elif kind is Linear:
+    elif type(net) is Linear:
         yield Unit(path, net.arrays_here["weight"], net.arrays_here.get("bias"))
-    elif kind is not Passed:
-        yield ACTIVATIONS.get(kind)
+    elif type(net) is not Passed:
+        yield ACTIVATIONS.get(type(net))
+
+
+def _is_usual(chain: type[Chain]) -> bool:
+    """Tell whether chains of a class apply their layers one after another and do nothing else."""
+    return chain.apply is Net.apply and chain._flow is Chain._flow
 
 
 def _units(net: Net) -> list[Unit]:

@@ -315,7 +315,7 @@ class Trainer:
             raise self._not_finite("its gradient is", path)
         arrays, spare = self._arrays, self._before
         try:
-            self._updater.update(flat, self.progress, self._hands.threads)
+            self._updater.update(flat, self.progress)
             self._show(spare, arrays)
         except NonFiniteError as error:  # a length beyond what floats hold
             raise self._not_finite("its gradient is", error.path) from None
