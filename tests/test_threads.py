@@ -152,7 +152,7 @@ def test_a_loss_that_is_not_finite_in_one_part_is_an_error() -> None:
 @pytest.mark.parametrize("count", [1, 8, 16, 100])
 def test_a_net_gives_every_example_its_output_however_divided(count: int) -> None:
     net, images = convolutional(), RANDOM.normal(size=(count, 8, 8, 2))
-    divided = Hands(3).map(net.apply, [net], images)
+    divided = Hands(3).map(net.apply, images, True)
     np.testing.assert_allclose(divided, net.apply(images), rtol=1e-12)
     np.testing.assert_allclose(net(images), net.apply(images), rtol=1e-12)
 
@@ -164,7 +164,7 @@ def test_several_ports_are_divided_alike() -> None:
         input={"left": (8, 8, 2), "right": (8, 8, 2)},
     ).initialize(dtype="float64")
     batch = {"left": IMAGES, "right": IMAGES[::-1]}
-    divided = Hands(3).map(net.apply, [net], batch)
+    divided = Hands(3).map(net.apply, batch, True)
     np.testing.assert_allclose(divided, net.apply(batch), rtol=1e-12)
 
 

@@ -14,7 +14,7 @@ from ..errors import DataError, PathError, ShapeError, SpecError
 from ..layers.base import Path
 from .inner import tapped
 from .parts import parse_path, shape_of
-from .threaded import Hands, join
+from .threaded import Hands, is_worth_dividing, join, part_of
 
 if TYPE_CHECKING:
     from .base import Net
@@ -170,15 +170,12 @@ def _check_finite(array: Array) -> None:
 
 def batches(x: Any, size: int) -> Iterator[tuple[Any, int]]:
     """Yield an encoded batch in parts of so many examples at most, with these numbers."""
-    several = isinstance(x, Mapping)
-    counts = {len(part) for part in (x.values() if several else (x,))}
+    counts = {len(part) for part in (x.values() if isinstance(x, Mapping) else (x,))}
     if len(counts) > 1:
         raise DataError(f"every input needs as many examples, got {sorted(counts)}")
     (count,) = counts
     for start in range(0, count, size):
-        part = slice(start, start + size)
-        rows = {port: x[port][part] for port in x} if several else x[part]
-        yield rows, min(size, count - start)
+        yield part_of(x, slice(start, start + size)), min(size, count - start)
 
 
 def call(net: Net, x: Any, give: Any = None) -> Any:
@@ -187,9 +184,9 @@ def call(net: Net, x: Any, give: Any = None) -> Any:
     batch, single = prepared(net, given)
     if any(isinstance(part, Tensor) for part in given.values()):
         return net.apply(batch)
-    hands = Hands()
-    parts = batches(batch, hands.batch_size([net]))
-    outputs = join([hands.map(net.apply, [net], rows) for rows, _ in parts])
+    hands, is_worth_it = Hands(), is_worth_dividing([net])
+    parts = batches(batch, hands.batch_size(is_worth_it))
+    outputs = join([hands.map(net.apply, rows, is_worth_it) for rows, _ in parts])
     return _decoded(net, outputs, single, give)
 
 
@@ -223,7 +220,7 @@ def inner_outputs(net: Net, x: Any, at: Any) -> Any:
     if any(isinstance(part, Tensor) for part in given.values()):
         watched.apply(batch)
         return {where: seen[path][0] for where, path in paths.items()}
-    parts = batches(batch, Hands().batch_size([net]))
+    parts = batches(batch, Hands().batch_size(is_worth_dividing([net])))
     counts = [count for rows, count in parts if watched.apply(rows) is not None]
     found = {}
     for where, path in paths.items():

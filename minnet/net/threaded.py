@@ -12,7 +12,7 @@ from ..layers import Constant, Conv, Deconv
 from ..layers.base import Layer, walk
 from ..threads import available_threads, in_parts
 
-__all__ = ["Hands", "count_of", "join", "part_of"]
+__all__ = ["Hands", "count_of", "is_worth_dividing", "join", "part_of"]
 
 Result = TypeVar("Result")
 
@@ -43,10 +43,10 @@ class Hands:
             self._threads = available_threads()
         return self._threads
 
-    def divide(self, layers: Iterable[Layer], count: int) -> list[slice]:
-        """Return which of so many examples each thread takes through layers: all about as many."""
+    def divide(self, count: int, is_worth_it: bool) -> list[slice]:
+        """Return which of so many examples each thread takes: all about as many."""
         parts = count // LEAST
-        parts = min(parts, self.threads) if parts > 1 and _are_worth_dividing(layers) else 1
+        parts = min(parts, self.threads) if parts > 1 and is_worth_it else 1
         self._buffers += [Buffers() for _ in range(parts - len(self._buffers))]
         edges = [count * part // parts for part in range(parts + 1)]
         return [slice(*ends) for ends in itertools.pairwise(edges)]
@@ -60,20 +60,21 @@ class Hands:
 
         return in_parts(one, range(len(parts)))
 
-    def batch_size(self, layers: Iterable[Layer]) -> int:
+    def batch_size(self, is_worth_it: bool) -> int:
         """Return how many examples to take at a time, where that is free.
 
         What comes out of a convolution is large, and soonest done where it fits the cache.
         """
-        return 2 * LEAST * self.threads if _are_worth_dividing(layers) else 256
+        return 2 * LEAST * self.threads if is_worth_it else 256
 
-    def map(self, function: Callable[[Any], Any], layers: Iterable[Layer], batch: Any) -> Any:
-        """Return the outputs of a function, which takes a batch through some layers."""
-        parts = self.divide(layers, count_of(batch))
+    def map(self, function: Callable[[Any], Any], batch: Any, is_worth_it: bool) -> Any:
+        """Return the outputs of a function for a batch, part by part where dividing is worth it."""
+        parts = self.divide(count_of(batch), is_worth_it)
         return join(self.do(lambda _, part: function(part_of(batch, part)), parts))
 
 
-def _are_worth_dividing(layers: Iterable[Layer]) -> bool:
+def is_worth_dividing(layers: Iterable[Layer]) -> bool:
+    """Tell whether threads should share the work of some layers on a batch."""
     leaves = [leaf for layer in layers for _, leaf in walk(layer)]
     # A Constant gives one example for all, which would be there once for each part.
     return any(isinstance(leaf, Conv | Deconv) for leaf in leaves) and not any(

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..backend import Array, Shape, array_module
+from ..backend import Array, Shape
+from ..buffers import new_array
 from .checks import Amount, per_axis
 from .windows import Edges, Padding, output_sizes, resolve_padding
 
@@ -97,10 +98,11 @@ class Sweep:
             yield tap, (slice(None), *parts)
 
     def pad(self, x: Array, fill: float = 0) -> Array:
-        """Return the padded input: a copy with `fill` around it, or itself if no padding."""
+        """Return examples padded: a copy with `fill` around them, or themselves if no padding."""
         if not self.is_padded:
             return x
-        padded: Array = array_module(x).full(self.padded_shape, fill, dtype=x.dtype)
+        padded = new_array((len(x), *self.padded_shape[1:]), x.dtype, x)
+        padded.fill(fill)
         self.crop(padded)[:] = x
         return padded
 

@@ -91,7 +91,7 @@ class Wide:
 
     def gathered(self, images: Array, dtype: np.dtype[Any]) -> Array:
         """Return what the wide windows see of some images, a row for each."""
-        images = np.ascontiguousarray(self.padded(images))
+        images = np.ascontiguousarray(self.sweep.pad(images))
         n, h, w, c = images.strides
         down, across = self.sweep.stride
         strides = n, h * down, w * across * self.together, h, c
@@ -113,15 +113,6 @@ class Wide:
                 strides = n, h * down, w * across * apart, c
                 met = np.ndarray(part.shape, total.dtype, total, start, strides)
                 met += part
-
-    def padded(self, images: Array) -> Array:
-        """Return some of the images with the sweep's padding."""
-        if not self.sweep.is_padded:
-            return images
-        padded = new_array((len(images), *self.sweep.padded_shape[1:]), images.dtype)
-        padded.fill(0)
-        self.sweep.crop(padded)[:] = images
-        return padded
 
 
 @functools.lru_cache(maxsize=256)

@@ -63,11 +63,8 @@ class Updater:
         self.optimizer = optimizer
         self._decay = _amounts(net, given, optimizer.weight_decay, "weight_decay")
         self._l2 = _amounts(net, given, optimizer.l2, "l2")
-        # Who writes a direction of their own need not think of threads.
-        self._is_own = type(optimizer).direction.__module__ == Optimizer.__module__
         self._trained: dict[Path, Trained] = {}
         self._stretches: list[Stretch] = []
-        self._pieces: list[tuple[int, Piece]] = []  # of each stretch, with its number
 
     def use(
         self,
@@ -108,9 +105,6 @@ class Updater:
             for path, array in moving.items()
         }
         self._stretches = stretches(self._trained.values(), PIECE)
-        self._pieces = [
-            (i, piece) for i, stretch in enumerate(self._stretches) for piece in stretch.pieces
-        ]
 
     def _prepared(
         self, path: Path, array: Array, into: Array, multipliers: Mapping[Path, Any]
@@ -175,7 +169,7 @@ class Updater:
         """Make the step of gradients that `flat` returned."""
         rate, shrink = self._rate(progress), self._shrink(flat)
         for stretch, gradient in zip(self._stretches, flat, strict=True):
-            count = stretch.members[0].count + 1
+            count = stretch.count + 1
             for piece in stretch.pieces:
                 part = self._clipped(gradient[piece.span], piece.mask)
                 self._update(piece, part if shrink == 1 else part * shrink, count, rate)

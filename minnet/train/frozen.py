@@ -13,7 +13,7 @@ from ..errors import MinnetError
 from ..layers import Dropout
 from ..layers.base import Layer, Path, walk
 from ..net import Chain, Graph, Net
-from ..net.threaded import Hands
+from ..net.threaded import Hands, is_worth_dividing
 from ..net.wiring import head, needed_by
 from .objective import Passed
 
@@ -67,16 +67,11 @@ def _quiet(net: Net, path: Path = ()) -> Iterator[tuple[Path, str | None]]:
 class Rest(Chain):
     """What is left of a Chain above its bottom: fewer layers, under the keys they had there."""
 
-    _children: tuple[tuple[str | int, Layer], ...]
-
     @classmethod
     def of(cls, chain: Chain, children: Mapping[str | int, Layer]) -> Rest:
         """Return these layers of a chain."""
         rest = cls(name=chain.name)
         return rest._changed(layers=tuple(children.values()), _children=tuple(children.items()))
-
-    def children(self) -> tuple[tuple[str | int, Layer], ...]:
-        return self._children
 
     def position(self, where: Any) -> int:
         return self.keys().index(where)
@@ -157,6 +152,7 @@ class Bottom:
             self._steps = [] if below is None else [((), below)]
         elif isinstance(live, Chain):
             self._steps, self.above = _divided_chain(live, ())
+        self._is_worth_dividing = is_worth_dividing(part for _, part in self._steps)
         # Flattening an image is not worth remembering; multiplying it by weights is.
         self.is_costly = any(leaf.arrays_here for _, part in self._steps for _, leaf in walk(part))
 
@@ -164,7 +160,7 @@ class Bottom:
         """Return the outputs of the bottom for a batch of encoded inputs."""
         if not self._steps:
             return x
-        return self._hands.map(self._apply, [part for _, part in self._steps], x)
+        return self._hands.map(self._apply, x, self._is_worth_dividing)
 
     def _apply(self, x: Any) -> Any:
         with np.errstate(all="ignore"):  # the loss tells if something is not finite

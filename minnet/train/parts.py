@@ -15,11 +15,11 @@ from typing import Any
 from ..autodiff import value
 from ..backend import Array, array_module
 from ..buffers import new_array
-from ..layers import Conv, Deconv
 from ..layers.base import Layer, Path, walk
+from ..net.threaded import is_worth_dividing
 from .objective import Objective
 
-__all__ = ["Pass", "divisible", "plain", "summed"]
+__all__ = ["Pass", "is_divisible", "plain", "summed"]
 
 
 @dataclass(slots=True)
@@ -33,15 +33,13 @@ class Pass:
     state: dict[Path, Array]  # running statistics after it
 
 
-def divisible(net: Layer, objective: Objective) -> list[Layer]:
-    """Return the layers whose work on a batch can be divided: the whole net's or none's."""
-    leaves = [leaf for _, leaf in walk(net)]
-    can = (
-        any(isinstance(leaf, Conv | Deconv) for leaf in leaves)
-        and not any(leaf.state_names for leaf in leaves)
+def is_divisible(net: Layer, objective: Objective) -> bool:
+    """Tell whether a step of training a net can be divided, and is worth it."""
+    return (
+        is_worth_dividing([net])
+        and not any(leaf.state_names for _, leaf in walk(net))
         and all(goal.loss != "custom" for goal in objective.goals.values())
     )
-    return [net] if can else []
 
 
 def plain(outputs: Any) -> Any:

@@ -26,7 +26,7 @@ from .dense import Dense
 from .feed import encoded
 from .frozen import Bottom, without_frozen_dropout
 from .objective import LossSpec, choose_objective
-from .parts import Pass, divisible, plain, summed
+from .parts import Pass, is_divisible, plain, summed
 
 __all__ = ["Trainer"]
 
@@ -190,7 +190,7 @@ class Trainer:
         live = self.objective.without_ends(current).with_arrays(self._tensors)
         self._live = live if self.frozen_dropout else without_frozen_dropout(live)
         self.bottom = Bottom(self._live, self._hands)
-        self._divisible = divisible(self.bottom.above, self.objective)
+        self._is_divisible = is_divisible(self.bottom.above, self.objective)
         self._dense = Dense.of(self.bottom.above, self.objective, self._arrays)
 
     def plain_above(self) -> Net:
@@ -271,7 +271,7 @@ class Trainer:
 
     def _passes(self, features: Any, targets: Any) -> list[Pass]:
         """Go forward and back over a batch, divided among the threads."""
-        parts = self._hands.divide(self._divisible, count_of(targets))
+        parts = self._hands.divide(count_of(targets), self._is_divisible)
         while len(self._randoms) < len(parts):
             self._randoms.append(np.random.default_rng([self._seed, 1, len(self._randoms)]))
         count = parts[-1].stop
