@@ -20,7 +20,7 @@ import numpy as np
 
 from .backend import Array, Shape, array_module
 
-__all__ = ["Buffers", "new_array"]
+__all__ = ["Buffers", "current_buffers", "new_array"]
 
 # Below so many bytes a fresh array comes from memory that the process has already.
 SMALL = 1 << 15
@@ -52,17 +52,31 @@ class Buffers:
         self._kept: dict[int, list[Array]] = defaultdict(list)
         self._asked: set[int] = set()
         self._steps = 0
+        self._of_others: list[Buffers] = []
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
         """Have this thread's ops take their arrays from here."""
-        before = getattr(_current, "buffers", None)
+        with self._in_use():
+            yield
+        self._tidy()
+
+    @contextlib.contextmanager
+    def used_by_thread(self, number: int) -> Iterator[None]:
+        """Have this thread's ops take theirs from what is kept for a thread that helps."""
+        while len(self._of_others) < number:
+            self._of_others.append(Buffers())
+        with (self._of_others[number - 1] if number else self)._in_use():
+            yield
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        before = current_buffers()
         _current.buffers = self
         try:
             yield
         finally:
             _current.buffers = before
-            self._tidy()
 
     def take(self, shape: Shape, dtype: Any) -> Array:
         """Return an array that holds anything, of memory that nothing else uses."""
@@ -84,12 +98,21 @@ class Buffers:
         """Now and then forget the sizes nobody asked for since the last time."""
         self._steps += 1
         if self._steps % PATIENCE == 0:
-            for room in self._kept.keys() - self._asked:
-                del self._kept[room]
-            self._asked.clear()
+            for buffers in (self, *self._of_others):
+                buffers._forget()
+
+    def _forget(self) -> None:
+        for room in self._kept.keys() - self._asked:
+            del self._kept[room]
+        self._asked.clear()
 
 
 _current = threading.local()
+
+
+def current_buffers() -> Buffers | None:
+    """Return the buffers in use by this thread, if there are any."""
+    return getattr(_current, "buffers", None)
 
 
 def new_array(shape: Shape, dtype: Any, like: Any = None) -> Array:
@@ -105,7 +128,7 @@ def new_array(shape: Shape, dtype: Any, like: Any = None) -> Array:
     if like is not None and not isinstance(like, np.ndarray):
         fresh: Array = array_module(like).empty(shape, dtype)
         return fresh
-    buffers: Buffers | None = getattr(_current, "buffers", None)
+    buffers = current_buffers()
     return np.empty(shape, dtype) if buffers is None else buffers.take(shape, dtype)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +14,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["available_threads", "in_parts"]
+from .buffers import current_buffers
+
+__all__ = ["available_threads", "divided", "in_parts", "shares", "sharing"]
+
+# A thread that has less than so many microseconds of work in an op costs more than it saves.
+LEAST = 300
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -44,28 +51,79 @@ def in_parts(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[
 
     Meanwhile every product of matrices uses one thread. The first part is done by the
     caller's own thread; an error in any is raised once all are over. What is itself a
-    part does its own parts one after another.
+    part does its own parts one after another. Each part has buffers of its own, if the
+    caller has any.
     """
     if len(parts) < 2 or getattr(_here, "is_part", False):
         return [function(part) for part in parts]
+    buffers = current_buffers()
 
-    def as_part(part: Part) -> Result:
+    def as_part(number: int) -> Result:
         _here.is_part = True
         try:
-            return function(part)
+            with buffers.used_by_thread(number) if buffers else contextlib.nullcontext():
+                return function(parts[number])
         finally:
             _here.is_part = False
 
     with _blas_alone:
         pool = _pool(len(parts) - 1)
         # Threads begin with no context; NumPy's `errstate` is in it.
-        others = [pool.submit(copy_context().run, as_part, part) for part in parts[1:]]
+        others = [pool.submit(copy_context().run, as_part, i) for i in range(1, len(parts))]
         try:
-            first = as_part(parts[0])
+            first = as_part(0)
         finally:
             for other in others:
                 other.exception()  # waits: none may work on while the caller goes on
         return [first, *(other.result() for other in others)]
+
+
+def divided(count: int, parts: int) -> list[slice]:
+    """Return which of so many things belong to each part: all have about as many.
+
+    Examples
+    --------
+    >>> from minnet.threads import divided
+    >>> divided(5, 2)
+    [slice(0, 2, None), slice(2, 5, None)]
+    """
+    edges = (count * part // parts for part in range(parts + 1))
+    return [slice(*ends) for ends in itertools.pairwise(edges)]
+
+
+@contextlib.contextmanager
+def sharing(threads: int) -> Iterator[None]:
+    """Let the large ops called inside divide their work among so many threads.
+
+    An op that is called anywhere else does all of its work by itself. Meanwhile every
+    product of matrices uses one thread: those of BLAS, once begun, go on looking for work
+    for a while, and take the time of ours.
+    """
+    if threads < 2:
+        yield
+        return
+    before = getattr(_here, "threads", 1)
+    _here.threads = threads
+    try:
+        with _blas_alone:
+            yield
+    finally:
+        _here.threads = before
+
+
+def shares(count: int, microseconds: float) -> list[slice]:
+    """Return which of so many things each thread is to work on in an op.
+
+    Parameters
+    ----------
+    count
+        How many things there are.
+    microseconds
+        How long one thread takes for all of them, about.
+    """
+    parts = 1 if getattr(_here, "is_part", False) else getattr(_here, "threads", 1)
+    parts = min(parts, count, int(microseconds / LEAST))
+    return divided(count, parts) if parts > 1 else [slice(0, count)]
 
 
 _here = threading.local()

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from op_checks import Case, Refused, op_tests, positive, same, seeds
 
 import minnet as mn
+from minnet import threads
+from minnet.ops import channels, norm
+from minnet.threads import sharing
 
 
 def shapes(vectors, least_rows=0):
@@ -161,3 +164,37 @@ def test_a_frozen_norm_keeps_only_what_the_others_need():
     y, *_ = mn.ops.batch_norm(X, ONE, mn.Tensor(ONE))
     ((_, back),) = y.node.parents
     assert getattr(back, "__closure__", None) is None  # the shift's gradient needs no array
+
+
+# --- in long rows -------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    st.integers(1, 4),
+    st.sampled_from(["float32", "float64"]),
+    st.sampled_from([1, 7, channels.TILE]),
+    st.integers(1, 3),
+    seeds,
+)
+def test_long_rows_give_what_the_plain_way_gives(lead, width, dtype, tile, number, seed):
+    random = np.random.default_rng(seed)
+    x, g = (random.normal(3, 2, (*lead, width)).astype(dtype) for _ in range(2))
+    scale, shift = (random.normal(size=width).astype(dtype) for _ in range(2))
+    inputs = tuple(map(mn.Tensor, (x, scale, shift)))
+
+    def found(op):
+        y = op(*inputs)
+        return [y.data, *mn.gradients(y, inputs, g)]
+
+    for op in (only_y, normalize_by):
+        with pytest.MonkeyPatch.context() as patch, sharing(number):
+            patch.setattr(channels, "TILE", tile)
+            patch.setattr(channels, "ROW", tile)
+            patch.setattr(threads, "LEAST", 1e-9)
+            results = found(lambda *given, op=op: op(*given, epsilon=0.1))
+            patch.setattr(norm, "_are_alike", lambda *arrays: False)
+            expected = found(lambda *given, op=op: op(*given, epsilon=0.1))
+        for one, other in zip(results, expected, strict=True):
+            assert one.dtype == other.dtype
+            same(one, other, 1e-10 if dtype == "float64" else 1e-3)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from minnet import threads
 from minnet.ops import wide
 from minnet.ops.conv import _correlate, _spread, _weight_gradient
 from minnet.ops.sweep import Sweep
+from minnet.threads import sharing
 
 
 @st.composite
@@ -39,12 +41,13 @@ def test_wide_windows_give_what_the_plain_ones_give(
     drawn: tuple[Any, Any, Any, Sweep], data: st.DataObject
 ) -> None:
     a, w, g, sweep = drawn
-    chosen = wide.widened(sweep, w.shape[-1])
-    across = sweep.positions[-1]
-    together = data.draw(st.sampled_from([p for p in range(1, across + 1) if across % p == 0]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wide, "TILE", data.draw(st.sampled_from([1, 2000, wide.TILE])))
-        patch.setattr(wide, "widened", lambda *_: wide.Wide(chosen.sweep, chosen.outputs, together))
+    draw = data.draw
+    window = draw(st.sampled_from(wide._fitting(sweep, w.shape[-1])))
+    with pytest.MonkeyPatch.context() as patch, sharing(draw(st.integers(1, 3))):
+        patch.setattr(threads, "LEAST", 1e-9)
+        patch.setattr(wide, "TILE", draw(st.sampled_from([1, 2000, wide.TILE])))
+        patch.setattr(wide, "widened", lambda *_: window)
+        patch.setattr(wide, "for_spreading", lambda *_: (window, None))
         results = (
             wide.correlate(a, w, sweep),
             wide.weight_gradient(a, g, sweep),
@@ -72,3 +75,28 @@ def test_groups_and_dilation_are_left_to_the_plain_kernels() -> None:
     assert wide.is_wide(a, Sweep.over(a.shape, 3, 1, 0))
     assert not wide.is_wide(a, Sweep.over(a.shape, 3, 1, 0, dilation=2))
     assert not wide.is_wide(a, Sweep.over(a.shape, 3, 1, 0, groups=2))
+
+
+@given(convolutions())
+def test_the_input_s_gradient_is_also_a_convolution(drawn: tuple[Any, Any, Any, Sweep]) -> None:
+    _, w, g, sweep = drawn
+    adding, _ = wide.for_spreading(sweep, w.shape[-1])
+    turned = wide._turned(sweep, w.shape[-1])
+    fits = all(
+        stride == 1 and max(edges) < k
+        for stride, edges, k in zip(sweep.stride, sweep.edges, sweep.window, strict=True)
+    )
+    assert (turned is not None) == fits
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wide, "for_spreading", lambda *_: (adding, turned))
+        result = wide.spread(g, w, sweep)
+        np.testing.assert_allclose(result, plain(patch, _spread, g, w, sweep), atol=1e-12)
+
+
+def test_many_channels_are_convolved_and_few_are_added() -> None:
+    def is_convolved(channels: int, outputs: int, size: int, window: int, padding: int) -> bool:
+        sweep = Sweep.over((64, size, size, channels), (window, window), 1, padding)
+        return wide.for_spreading(sweep, outputs)[1] is not None
+
+    assert is_convolved(64, 64, 16, 3, 1)
+    assert not is_convolved(20, 50, 12, 5, 0)  # the windows of a gradient without padding are many

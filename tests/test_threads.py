@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 
 import minnet as mn
+from minnet import threads as minnet_threads
 from minnet.buffers import PATIENCE, SMALL, Buffers, new_array
 from minnet.net import threaded
-from minnet.net.threaded import Hands
-from minnet.threads import available_threads, in_parts
+from minnet.net.threaded import Hands, Work
+from minnet.threads import available_threads, in_parts, shares, sharing
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.normal(size=(64, 8, 8, 2))
@@ -23,7 +24,8 @@ LABELS = RANDOM.integers(0, 3, 64)
 @pytest.fixture(autouse=True, scope="module")
 def _few_examples_are_divided() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threaded, "LEAST", 8)
+        patch.setattr(threaded, "LEAST", 0.7)  # microseconds: eight examples of the net below
+        patch.setattr(minnet_threads, "LEAST", 0.01)
         yield
 
 
@@ -123,15 +125,47 @@ def test_threads_draw_different_numbers() -> None:
 
 
 def test_what_looks_at_the_whole_batch_is_not_divided() -> None:
-    net = convolutional(mn.BatchNorm)
-    assert same(trained(net, 1), trained(net, 3))
+    seen: list[Any] = []
+
+    def note(x: Any) -> Any:
+        seen.append(len(x))
+        return x
+
+    trained(convolutional(mn.BatchNorm, mn.Elementwise(note)), 3)
+    assert set(seen[1:]) == {64}  # the first is of the net's check
 
     def own_loss(outputs: Any, targets: Any) -> Any:
         return (mn.ops.max(outputs, axis=0) ** 2).sum()
 
-    assert same(
-        trained(convolutional(), 1, loss=own_loss), trained(convolutional(), 3, loss=own_loss)
-    )
+    seen.clear()
+    trained(convolutional(mn.Elementwise(note)), 3, loss=own_loss)
+    assert set(seen[1:]) == {64}
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_threads_share_the_work_inside_of_ops_on_what_is_not_divided(threads: int) -> None:
+    net = convolutional(mn.BatchNorm, mn.Ramp, mn.Conv(5, 3, padding=1))
+    one, several = trained(net, 1), trained(net, threads)
+    for path, array in one.items():
+        np.testing.assert_allclose(several[path], array, rtol=1e-7, atol=1e-10)
+    assert same(several, trained(net, threads))
+
+
+def test_an_op_shares_its_work_only_where_it_may_and_there_is_enough() -> None:
+    def count(things: int, microseconds: float) -> int:
+        return len(shares(things, microseconds))
+
+    assert count(100, 1e6) == 1
+    with sharing(4):
+        assert count(100, 1e6) == 4
+        assert count(3, 1e6) == 3
+        assert count(100, 0.025) == 2
+        assert count(0, 1e6) == 1
+        assert in_parts(lambda _: count(100, 1e6), [0, 1]) == [1, 1]
+        with sharing(2):
+            assert count(100, 1e6) == 2
+        assert count(100, 1e6) == 4
+    assert count(100, 1e6) == 1
 
 
 def test_frozen_arrays_stay_the_same_objects() -> None:
@@ -152,7 +186,7 @@ def test_a_loss_that_is_not_finite_in_one_part_is_an_error() -> None:
 @pytest.mark.parametrize("count", [1, 8, 16, 100])
 def test_a_net_gives_every_example_its_output_however_divided(count: int) -> None:
     net, images = convolutional(), RANDOM.normal(size=(count, 8, 8, 2))
-    divided = Hands(3).map(net.apply, images, True)
+    divided = Hands(3).map(net.apply, images, Work([net]))
     np.testing.assert_allclose(divided, net.apply(images), rtol=1e-12)
     np.testing.assert_allclose(net(images), net.apply(images), rtol=1e-12)
 
@@ -164,7 +198,7 @@ def test_several_ports_are_divided_alike() -> None:
         input={"left": (8, 8, 2), "right": (8, 8, 2)},
     ).initialize(dtype="float64")
     batch = {"left": IMAGES, "right": IMAGES[::-1]}
-    divided = Hands(3).map(net.apply, batch, True)
+    divided = Hands(3).map(net.apply, batch, Work([net]))
     np.testing.assert_allclose(divided, net.apply(batch), rtol=1e-12)
 
 

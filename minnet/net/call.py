@@ -14,7 +14,7 @@ from ..errors import DataError, PathError, ShapeError, SpecError
 from ..layers.base import Path
 from .inner import tapped
 from .parts import parse_path, shape_of
-from .threaded import Hands, is_worth_dividing, join, part_of
+from .threaded import Hands, Work, join, part_of
 
 if TYPE_CHECKING:
     from .base import Net
@@ -184,9 +184,9 @@ def call(net: Net, x: Any, give: Any = None) -> Any:
     batch, single = prepared(net, given)
     if any(isinstance(part, Tensor) for part in given.values()):
         return net.apply(batch)
-    hands, is_worth_it = Hands(), is_worth_dividing([net])
-    parts = batches(batch, hands.batch_size(is_worth_it))
-    outputs = join([hands.map(net.apply, rows, is_worth_it) for rows, _ in parts])
+    hands, work = Hands(), Work([net])
+    parts = batches(batch, hands.batch_size(work))
+    outputs = join([hands.map(net.apply, rows, work) for rows, _ in parts])
     return _decoded(net, outputs, single, give)
 
 
@@ -220,7 +220,7 @@ def inner_outputs(net: Net, x: Any, at: Any) -> Any:
     if any(isinstance(part, Tensor) for part in given.values()):
         watched.apply(batch)
         return {where: seen[path][0] for where, path in paths.items()}
-    parts = batches(batch, Hands().batch_size(is_worth_dividing([net])))
+    parts = batches(batch, Hands().batch_size(Work([net])))
     counts = [count for rows, count in parts if watched.apply(rows) is not None]
     found = {}
     for where, path in paths.items():

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..backend import array_module
 from ..buffers import Buffers
+from ..errors import MinnetError
 from ..layers import Constant, Conv, Deconv
 from ..layers.base import Layer, walk
-from ..threads import available_threads, in_parts
+from ..threads import available_threads, divided, in_parts, sharing
+from .structure import Structure
 
-__all__ = ["Hands", "count_of", "is_worth_dividing", "join", "part_of"]
+__all__ = ["Hands", "Work", "count_of", "join", "multiplications", "part_of"]
 
 Result = TypeVar("Result")
 
-# Threads with fewer examples than this spend their time on waiting for Python's lock: between
-# two calls of NumPy only one of them can run.
-LEAST = 64
+# Threads with fewer microseconds of work than this spend them on waiting for Python's lock:
+# between two calls of NumPy only one of them can run.
+LEAST = 4500
+# What a multiplication by a weight takes, in microseconds on a common processor.
+MULTIPLICATION = 3e-5
+# Examples at a time for each thread, where that is free: what comes out of a convolution is
+# large, and soonest done where it fits the cache.
+AT_A_TIME = 128
+
+
+class Division(NamedTuple):
+    """How threads share the work on a batch.
+
+    Parameters
+    ----------
+    parts
+        The examples that each thread takes.
+    inside
+        Among how many threads the work inside of large ops is divided.
+    """
+
+    parts: list[slice]
+    inside: int
 
 
 class Hands:
@@ -27,14 +49,12 @@ class Hands:
     Parameters
     ----------
     threads
-        How many at most; as many as BLAS uses when left out. They share the work on nets
-        with convolutions: others are mostly products of large matrices, which BLAS
-        divides better.
+        How many at most; as many as BLAS uses when left out.
     """
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads
-        self._buffers = [Buffers()]
+        self._buffers = Buffers()
 
     @property
     def threads(self) -> int:
@@ -43,43 +63,98 @@ class Hands:
             self._threads = available_threads()
         return self._threads
 
-    def divide(self, count: int, is_worth_it: bool) -> list[slice]:
-        """Return which of so many examples each thread takes: all about as many."""
-        parts = count // LEAST
-        parts = min(parts, self.threads) if parts > 1 and is_worth_it else 1
-        self._buffers += [Buffers() for _ in range(parts - len(self._buffers))]
-        edges = [count * part // parts for part in range(parts + 1)]
-        return [slice(*ends) for ends in itertools.pairwise(edges)]
+    def divide(self, batch: Any, work: Work) -> Division:
+        """Return how the threads share the work on a batch."""
+        count = count_of(batch)
+        parts = min(count, int(count * work.of(batch) / LEAST))
+        threads = min(parts, self.threads) if parts > 1 else 1
+        if work.is_independent:
+            return Division(divided(count, threads), 1)
+        return Division([slice(0, count)], threads)
 
-    def do(self, work: Callable[[int, slice], Result], parts: Sequence[slice]) -> list[Result]:
+    def do(self, work: Callable[[int, slice], Result], division: Division) -> list[Result]:
         """Have `work(number, part)` done for each part, by a thread each."""
+        parts, inside = division
+        with self._buffers.used(), sharing(inside):
+            return in_parts(lambda number: work(number, parts[number]), range(len(parts)))
 
-        def one(number: int) -> Result:
-            with self._buffers[number].used():
-                return work(number, parts[number])
+    def batch_size(self, work: Work) -> int:
+        """Return how many examples to take at a time, where that is free."""
+        return AT_A_TIME * self.threads if work.is_convolutional else 256
 
-        return in_parts(one, range(len(parts)))
-
-    def batch_size(self, is_worth_it: bool) -> int:
-        """Return how many examples to take at a time, where that is free.
-
-        What comes out of a convolution is large, and soonest done where it fits the cache.
-        """
-        return 2 * LEAST * self.threads if is_worth_it else 256
-
-    def map(self, function: Callable[[Any], Any], batch: Any, is_worth_it: bool) -> Any:
+    def map(self, function: Callable[[Any], Any], batch: Any, work: Work) -> Any:
         """Return the outputs of a function for a batch, part by part where dividing is worth it."""
-        parts = self.divide(count_of(batch), is_worth_it)
-        return join(self.do(lambda _, part: function(part_of(batch, part)), parts))
+        division = self.divide(batch, work)
+        return join(self.do(lambda _, part: function(part_of(batch, part)), division))
 
 
-def is_worth_dividing(layers: Iterable[Layer]) -> bool:
-    """Tell whether threads should share the work of some layers on a batch."""
-    leaves = [leaf for layer in layers for _, leaf in walk(layer)]
-    # A Constant gives one example for all, which would be there once for each part.
-    return any(isinstance(leaf, Conv | Deconv) for leaf in leaves) and not any(
-        isinstance(leaf, Constant) for leaf in leaves
-    )
+class Work:
+    """How much work layers are, for telling whether and how threads should share it.
+
+    Parameters
+    ----------
+    layers
+        What examples go through, one after another.
+    passes
+        How many times the forward pass it is.
+    is_independent
+        Whether what comes of an example doesn't depend on the others in its batch.
+    """
+
+    def __init__(
+        self, layers: Iterable[Layer], passes: int = 1, is_independent: bool = True
+    ) -> None:
+        self._layers, self._passes = list(layers), passes
+        leaves = [leaf for layer in self._layers for _, leaf in walk(layer)]
+        self.is_convolutional = any(isinstance(leaf, Conv | Deconv) for leaf in leaves)
+        # A Constant gives one example for all, which would be there once for each part.
+        self.is_independent = is_independent and not any(
+            isinstance(leaf, Constant) for leaf in leaves
+        )
+        self._known: dict[Any, float] = {}
+
+    def of(self, batch: Any) -> float:
+        """Return how many microseconds a thread takes for an example; 0 if it is not to be shared.
+
+        Nets without convolutions are mostly products of large matrices, which BLAS shares better.
+        """
+        if not self.is_convolutional:
+            return 0.0
+        shape, key = _example_shape(batch)
+        if key not in self._known:
+            try:
+                count = multiplications(self._layers, shape)
+            except MinnetError:  # whatever is wrong, the net says so itself
+                count = 0
+            self._known[key] = count * self._passes * MULTIPLICATION
+        return self._known[key]
+
+
+def multiplications(layers: Iterable[Layer], shape: Any) -> int:
+    """Return how many multiplications by weights an example of this shape takes, about."""
+    total = 0
+
+    def run(key: Any, part: Layer, taken: Any) -> Any:
+        nonlocal total
+        if isinstance(part, Structure):
+            return part._flow(taken, run)
+        given = part.output_shape(taken)
+        weight = part.arrays_here.get("weight")
+        if weight is not None and not part.wants_integers:  # an Embedding only looks up
+            total += weight.size * math.prod(given[:-1])
+        return given
+
+    for layer in layers:
+        shape = run((), layer, shape)
+    return total
+
+
+def _example_shape(batch: Any) -> tuple[Any, Any]:
+    """Return the shape of an example, by port where there are several, and a key for it."""
+    if isinstance(batch, Mapping):
+        shapes = {port: part.shape[1:] for port, part in batch.items()}
+        return shapes, tuple(shapes.items())
+    return batch.shape[1:], batch.shape[1:]
 
 
 def count_of(batch: Any) -> int:

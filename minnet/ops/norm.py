@@ -11,6 +11,7 @@ from ..autodiff import record
 from ..backend import Array, array_module
 from ..checks import number
 from ..errors import DataError, ShapeError
+from . import channels
 from .checks import array_of, floating, per_axis
 from .kernels import sum_of_rows
 
@@ -58,6 +59,10 @@ def batch_norm(x: Any, scale: Any, shift: Any, epsilon: float = 1e-5) -> tuple[A
     if a.size == 0:
         raise DataError(f"batch_norm can't take the mean of nothing: the input has shape {a.shape}")
     epsilon = number(epsilon, "epsilon", least=0.0)
+    if _are_alike(a, b, c):
+        whole = channels.Normalized(a, b, c, epsilon)
+        y = record(whole.y, (x, whole.by_x), (scale, whole.by_scale), (shift, whole.by_shift))
+        return y, whole.mean, whole.variance
     mean = _mean_of_rows(a)
     normal = a - mean
     variance = _mean_of_rows(normal * normal)
@@ -114,9 +119,12 @@ def normalize(
     epsilon = number(epsilon, "epsilon", least=0.0)
     inverse = 1 / (v + epsilon) ** 0.5
     factor = b * inverse
-    y = a - m
-    y *= factor
-    y += c
+    if _are_alike(a, m, factor, c):
+        y = channels.normalized(a, m, factor, c)
+    else:
+        y = a - m
+        y *= factor
+        y += c
     return record(
         y,
         (x, lambda g: g * factor),
@@ -232,6 +240,14 @@ def _channels(name: str, x: Any, *others: Any) -> tuple[Array, ...]:
                 f"{a.shape[-1:]}, one number for each channel, got {array.shape}"
             )
     return (a, *arrays)
+
+
+def _are_alike(*arrays: Array) -> bool:
+    """Tell whether these are NumPy's arrays of one dtype, and hold anything."""
+    return all(
+        isinstance(array, np.ndarray) and array.dtype == arrays[0].dtype and array.size > 0
+        for array in arrays
+    )
 
 
 def _mean_of_rows(g: Array) -> Array:

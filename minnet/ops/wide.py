@@ -9,7 +9,12 @@ matrix that holds the same numbers 4 times, each time moved on by a position, wi
 zeros between; the product does 8 / 5 of the work, but on more columns, which matrix
 products like.
 
-Work is done in tiles of a few images, whose windows stay in the processor's cache.
+Work is done in tiles of a few images, whose windows stay in the processor's cache,
+and shared among threads where there is much of it.
+
+The input's gradient is found in one of two ways. Each position can add its multiple of
+the weight to what its window saw; or the gradient is convolved with the weight turned
+around, which leaves nothing to add but may take more products.
 
 Letters: N, H, W, C and KH, KW as everywhere; OH and OW the positions, P how many of
 them along W a wide window takes in, R the numbers of a row of it.
@@ -27,14 +32,16 @@ import numpy as np
 
 from ..backend import Array, Shape
 from ..buffers import new_array
+from ..threads import in_parts, shares
 from .sweep import Sweep
 
 __all__ = ["correlate", "is_wide", "spread", "weight_gradient"]
 
-# Bytes of gathered windows to work on at a time: about what a core's cache holds.
-TILE = 1 << 20
-# What an element costs, in nanoseconds on a common processor; only their ratios matter.
-PRODUCT, COPY, RUN, ADD = 0.1, 0.24, 10.0, 1.2
+# Bytes of gathered windows to work on at a time: few enough to be near the processor.
+TILE = 1 << 21
+# What it takes in nanoseconds on a common processor to multiply two numbers in a product of
+# matrices, to copy a number, to go on to the next run of numbers, and to add a number.
+PRODUCT, COPY, RUN, ADD = 0.028, 0.25, 10.0, 1.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,18 +64,37 @@ class Wide:
         run = self.reach * self.sweep.shape[-1]
         return down, across // self.together, self.sweep.window[0], run
 
-    def cost(self) -> float:
-        """Estimate the time for a position: of the products, the gathering and the spreading."""
-        run = self.shape[-1]
+    def product_cost(self) -> float:
+        """Estimate the time for a position in a product with the weight."""
         # A product takes its columns sixteen at a time.
         columns = -(-self.outputs * self.together // 16) * 16 / self.together
-        return run * (PRODUCT * columns + (COPY + RUN / run + ADD) / self.together)
+        return PRODUCT * math.prod(self.shape[2:]) * columns
 
-    def tiles(self, itemsize: int) -> Iterator[slice]:
-        """Yield the images to work on at a time."""
+    def gather_cost(self) -> float:
+        """Estimate the time for a position in gathering what the windows see."""
+        return self.shape[2] * (COPY * self.shape[3] + RUN) / self.together
+
+    def scatter_cost(self) -> float:
+        """Estimate the time for a position in adding what windows hold where they stand."""
+        return math.prod(self.shape[2:]) * ADD / self.together
+
+    def correlate_cost(self) -> float:
+        """Estimate the time for a position in `correlate`, and in `weight_gradient`."""
+        return self.product_cost() + self.gather_cost()
+
+    def spread_cost(self) -> float:
+        """Estimate the time for a position in `spread`."""
+        return self.product_cost() + self.scatter_cost()
+
+    def shares(self, cost: float) -> list[slice]:
+        """Return the images each thread is to work on, given what a position costs."""
+        return shares(self.sweep.shape[0], self.sweep.count * cost / 1000)
+
+    def tiles(self, part: slice, itemsize: int) -> Iterator[slice]:
+        """Yield the images to work on at a time, of some."""
         images = max(1, TILE // (math.prod(self.shape) * itemsize))
-        count = self.sweep.shape[0]
-        return (slice(i, min(i + images, count)) for i in range(0, count, images))
+        starts = range(part.start, part.stop, images)
+        return (slice(start, min(start + images, part.stop)) for start in starts)
 
     def matrix(self, w: Array) -> Array:
         """Return the weight of a wide window, of shape (KH * R, P * outputs)."""
@@ -115,9 +141,8 @@ class Wide:
                 met += part
 
 
-@functools.lru_cache(maxsize=256)
-def widened(sweep: Sweep, outputs: int) -> Wide:
-    """Return a sweep by the wide windows that promise to take the least time."""
+def _fitting(sweep: Sweep, outputs: int) -> list[Wide]:
+    """Return a sweep by all the wide windows that fit its positions."""
     if len(sweep.window) == 1:  # a sequence is an image of height 1
         sweep = dataclasses.replace(
             sweep,
@@ -129,8 +154,41 @@ def widened(sweep: Sweep, outputs: int) -> Wide:
             edges=((0, 0), *sweep.edges),
         )
     across = sweep.positions[-1]
-    fitting = [p for p in range(1, across + 1) if across % p == 0]
-    return min((Wide(sweep, outputs, p) for p in fitting), key=Wide.cost)
+    return [Wide(sweep, outputs, p) for p in range(1, across + 1) if across % p == 0]
+
+
+@functools.lru_cache(maxsize=256)
+def widened(sweep: Sweep, outputs: int) -> Wide:
+    """Return a sweep by the wide windows that promise to take the least time."""
+    return min(_fitting(sweep, outputs), key=Wide.correlate_cost)
+
+
+@functools.lru_cache(maxsize=256)
+def for_spreading(sweep: Sweep, outputs: int) -> tuple[Wide, Sweep | None]:
+    """Return the wide windows that `spread` adds by, and the sweep to convolve with instead.
+
+    That is None where adding promises to take less time.
+    """
+    wide = min(_fitting(sweep, outputs), key=Wide.spread_cost)
+    turned = _turned(sweep, outputs)
+    if turned is not None:
+        cost = widened(turned, sweep.shape[-1]).correlate_cost()
+        if turned.count * cost >= sweep.count * wide.spread_cost():
+            turned = None
+    return wide, turned
+
+
+def _turned(sweep: Sweep, outputs: int) -> Sweep | None:
+    """Return the sweep over a convolution's gradient that has the input's gradient as its result.
+
+    Its padding lets each window see all the positions that saw an element of the input.
+    """
+    pairs = zip(sweep.window, sweep.edges, strict=True)
+    edges = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in pairs)
+    if max(sweep.stride) > 1 or min(map(min, edges)) < 0:
+        return None
+    shape = (sweep.shape[0], *sweep.positions, outputs)
+    return Sweep.over(shape, sweep.window, 1, edges)
 
 
 def is_wide(a: Array, sweep: Sweep) -> bool:
@@ -149,9 +207,13 @@ def correlate(a: Array, w: Array, sweep: Sweep) -> Array:
     images, matrix = a.reshape(wide.sweep.shape), wide.matrix(w)
     dtype = np.result_type(a, w)
     y = new_array((len(a), math.prod(wide.shape[:2]), matrix.shape[1]), dtype)
-    for tile in wide.tiles(dtype.itemsize):
-        rows = wide.gathered(images[tile], dtype)
-        np.matmul(rows, matrix, out=y[tile].reshape(len(rows), -1))
+
+    def work(part: slice) -> None:
+        for tile in wide.tiles(part, dtype.itemsize):
+            rows = wide.gathered(images[tile], dtype)
+            np.matmul(rows, matrix, out=y[tile].reshape(len(rows), -1))
+
+    in_parts(work, wide.shares(wide.correlate_cost()))
     return y.reshape(len(a), *sweep.positions, wide.outputs)
 
 
@@ -160,21 +222,40 @@ def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     wide = widened(sweep, g.shape[-1])
     images, columns = a.reshape(wide.sweep.shape), wide.together * wide.outputs
     dtype = np.result_type(a, g)
-    total = np.zeros((math.prod(wide.shape[2:]), columns), dtype)
-    for tile in wide.tiles(dtype.itemsize):
-        rows = wide.gathered(images[tile], dtype)
-        total += rows.T @ g[tile].reshape(len(rows), columns)
+
+    def work(part: slice) -> Array:
+        total = np.zeros((math.prod(wide.shape[2:]), columns), dtype)
+        for tile in wide.tiles(part, dtype.itemsize):
+            rows = wide.gathered(images[tile], dtype)
+            total += rows.T @ g[tile].reshape(len(rows), columns)
+        return total
+
+    total, *others = in_parts(work, wide.shares(wide.correlate_cost()))
+    for other in others:
+        total += other
     return wide.folded(total).reshape(*sweep.window, a.shape[-1], wide.outputs)
 
 
 def spread(g: Array, w: Array, sweep: Sweep) -> Array:
+    """Return the input's gradient, in the way that promises to take less time."""
+    wide, turned = for_spreading(sweep, w.shape[-1])
+    if turned is None:
+        return _spread_by_adding(g, w, wide).reshape(sweep.shape)
+    window = tuple(range(len(sweep.window)))
+    return correlate(g, np.flip(w, window).swapaxes(-1, -2), turned)
+
+
+def _spread_by_adding(g: Array, w: Array, wide: Wide) -> Array:
     """Return the input's gradient: each position adds its multiple of the weight around it."""
-    wide = widened(sweep, w.shape[-1])
-    turned = wide.matrix(w).T
+    matrix = wide.matrix(w).T
     total = new_array(wide.sweep.padded_shape, np.result_type(g, w))
-    total.fill(0)
-    for tile in wide.tiles(total.itemsize):
-        part = g[tile].reshape(-1, len(turned))
-        rows = new_array((len(part), turned.shape[1]), total.dtype)
-        wide.scatter(np.matmul(part, turned, out=rows), total[tile])
-    return wide.sweep.crop(total).reshape(sweep.shape)
+
+    def work(part: slice) -> None:
+        total[part].fill(0)
+        for tile in wide.tiles(part, total.itemsize):
+            columns = g[tile].reshape(-1, len(matrix))
+            rows = new_array((len(columns), matrix.shape[1]), total.dtype)
+            wide.scatter(np.matmul(columns, matrix, out=rows), total[tile])
+
+    in_parts(work, wide.shares(wide.spread_cost()))
+    return wide.sweep.crop(total)

@@ -10,7 +10,7 @@ import numpy as np
 from ..checks import positive
 from ..errors import SpecError
 from ..net import Net
-from ..net.threaded import Hands, is_worth_dividing
+from ..net.threaded import Hands, Work
 from .feed import Batch, Feed
 from .frozen import Bottom
 from .measures import Measure, Tally, chosen_measures
@@ -80,10 +80,10 @@ def measured(
 
     `net` gives the outputs that the loss takes, from the features of a batch.
     """
-    tally, is_worth_it = Tally(measures), is_worth_dividing([net])
+    tally, work = Tally(measures), Work([net])
     for features, targets, _ in batches:
         with np.errstate(all="ignore"):  # a loss that is infinite or NaN says so itself
-            outputs = hands.map(net.apply, features, is_worth_it)
+            outputs = hands.map(net.apply, features, work)
             targets = objective.fitted(outputs, targets)
             loss = float(objective(outputs, targets))
             finished = objective.finish(outputs) if measures else None

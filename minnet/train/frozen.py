@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..errors import MinnetError
 from ..layers import Dropout
 from ..layers.base import Layer, Path, walk
 from ..net import Chain, Graph, Net
-from ..net.threaded import Hands, is_worth_dividing
+from ..net.threaded import Hands, Work, multiplications
 from ..net.wiring import head, needed_by
 from .objective import Passed
 
@@ -152,7 +151,7 @@ class Bottom:
             self._steps = [] if below is None else [((), below)]
         elif isinstance(live, Chain):
             self._steps, self.above = _divided_chain(live, ())
-        self._is_worth_dividing = is_worth_dividing(part for _, part in self._steps)
+        self._work = Work(part for _, part in self._steps)
         # Flattening an image is not worth remembering; multiplying it by weights is.
         self.is_costly = any(leaf.arrays_here for _, part in self._steps for _, leaf in walk(part))
 
@@ -160,7 +159,7 @@ class Bottom:
         """Return the outputs of the bottom for a batch of encoded inputs."""
         if not self._steps:
             return x
-        return self._hands.map(self._apply, x, self._is_worth_dividing)
+        return self._hands.map(self._apply, x, self._work)
 
     def _apply(self, x: Any) -> Any:
         with np.errstate(all="ignore"):  # the loss tells if something is not finite
@@ -177,21 +176,7 @@ class Bottom:
 
     def multiplications(self, shape: Any) -> int:
         """Return how many multiplications by weights an example of this shape takes, about."""
-        total = 0
-
-        def run(key: Any, part: Layer, taken: Any) -> Any:
-            nonlocal total
-            if isinstance(part, Net):
-                return part._flow(taken, run)
-            given = part.output_shape(taken)
-            weight = part.arrays_here.get("weight")
-            if weight is not None and not part.wants_integers:  # an Embedding only looks up
-                total += weight.size * math.prod(given[:-1])
-            return given
-
-        for _, part in self._steps:
-            shape = run((), part, shape)
-        return total
+        return multiplications([part for _, part in self._steps], shape)
 
     def is_like(self, other: Bottom) -> bool:
         """Tell whether another bottom is made of the very same layers."""

@@ -16,10 +16,10 @@ from ..autodiff import value
 from ..backend import Array, array_module
 from ..buffers import new_array
 from ..layers.base import Layer, Path, walk
-from ..net.threaded import is_worth_dividing
+from ..net.threaded import Work
 from .objective import Objective
 
-__all__ = ["Pass", "is_divisible", "plain", "summed"]
+__all__ = ["Pass", "plain", "step_work", "summed"]
 
 
 @dataclass(slots=True)
@@ -33,13 +33,13 @@ class Pass:
     state: dict[Path, Array]  # running statistics after it
 
 
-def is_divisible(net: Layer, objective: Objective) -> bool:
-    """Tell whether a step of training a net can be divided, and is worth it."""
-    return (
-        is_worth_dividing([net])
-        and not any(leaf.state_names for _, leaf in walk(net))
-        and all(goal.loss != "custom" for goal in objective.goals.values())
+def step_work(net: Layer, objective: Objective) -> Work:
+    """Return how much work a step of training a net is."""
+    looks_at_all = any(leaf.state_names for _, leaf in walk(net)) or any(
+        goal.loss == "custom" for goal in objective.goals.values()
     )
+    # The backward pass is twice the work of the forward pass.
+    return Work([net], passes=3, is_independent=not looks_at_all)
 
 
 def plain(outputs: Any) -> Any:

@@ -17,7 +17,7 @@ from ..multipliers import MultiplierTable, Rules
 from ..multipliers import multipliers as resolve_multipliers
 from ..net import Net
 from ..net.inner import tapped
-from ..net.threaded import Hands, count_of, join, part_of
+from ..net.threaded import Hands, join, part_of
 from ..optim import Adam, Optimizer, Updater
 from ..optim.flat import packed
 from ..progress import Progress
@@ -26,7 +26,7 @@ from .dense import Dense
 from .feed import encoded
 from .frozen import Bottom, without_frozen_dropout
 from .objective import LossSpec, choose_objective
-from .parts import Pass, is_divisible, plain, summed
+from .parts import Pass, plain, step_work, summed
 
 __all__ = ["Trainer"]
 
@@ -52,9 +52,10 @@ class Trainer:
         The net before it was initialized, if it was since: layers that rules name by
         themselves (`net[0]`) may be those of either.
     threads
-        Among how many threads the examples of a batch are divided, in nets with
-        convolutions and without BatchNorm; as many as NumPy's BLAS uses when left out. A
-        given number gives the same bits every time, different numbers differ by rounding.
+        Among how many threads a step is divided, in nets with convolutions: the examples of
+        the batch, or, where BatchNorm looks at all of them, the work of each large op. As many
+        as NumPy's BLAS uses when left out. A given number gives the same bits every time,
+        different numbers differ by rounding.
 
     Attributes
     ----------
@@ -190,7 +191,7 @@ class Trainer:
         live = self.objective.without_ends(current).with_arrays(self._tensors)
         self._live = live if self.frozen_dropout else without_frozen_dropout(live)
         self.bottom = Bottom(self._live, self._hands)
-        self._is_divisible = is_divisible(self.bottom.above, self.objective)
+        self._work = step_work(self.bottom.above, self.objective)
         self._dense = Dense.of(self.bottom.above, self.objective, self._arrays)
 
     def plain_above(self) -> Net:
@@ -271,7 +272,8 @@ class Trainer:
 
     def _passes(self, features: Any, targets: Any) -> list[Pass]:
         """Go forward and back over a batch, divided among the threads."""
-        parts = self._hands.divide(count_of(targets), self._is_divisible)
+        division = self._hands.divide(features, self._work)
+        parts = division.parts
         while len(self._randoms) < len(parts):
             self._randoms.append(np.random.default_rng([self._seed, 1, len(self._randoms)]))
         count = parts[-1].stop
@@ -280,7 +282,7 @@ class Trainer:
             some = part_of(features, part), part_of(targets, part)
             return self._pass(number, *some, (part.stop - part.start) / count)
 
-        passes = self._hands.do(work, parts)
+        passes = self._hands.do(work, division)
         if self._dense is not None:
             self._dense.make_room(features)
         return passes
