@@ -184,6 +184,8 @@ def call(net: Net, x: Any, give: Any = None) -> Any:
     batch, single = prepared(net, given)
     if any(isinstance(part, Tensor) for part in given.values()):
         return net.apply(batch)
+    if single:  # there is nothing to divide
+        return _decoded(net, net.apply(batch), single, give)
     hands, work = Hands(), Work([net])
     parts = batches(batch, hands.batch_size(work))
     outputs = join([hands.map(net.apply, rows, work) for rows, _ in parts])

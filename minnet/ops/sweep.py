@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -87,15 +87,9 @@ class Sweep:
         )
         return all(reached)
 
-    def taps(self) -> Iterator[tuple[Shape, tuple[slice, ...]]]:
-        """Yield each element of the window, and the part of the padded input that it meets."""
-        for tap in np.ndindex(*self.window):
-            starts = (t * d for t, d in zip(tap, self.dilation, strict=True))
-            parts = (
-                slice(start, start + (n - 1) * s + 1, s)
-                for start, s, n in zip(starts, self.stride, self.positions, strict=True)
-            )
-            yield tap, (slice(None), *parts)
+    def taps(self) -> Sequence[tuple[Shape, tuple[slice, ...]]]:
+        """Return each element of the window, and the part of the padded input that it meets."""
+        return _taps(self)
 
     def pad(self, x: Array, fill: float = 0) -> Array:
         """Return examples padded: a copy with `fill` around them, or themselves if no padding."""
@@ -134,6 +128,19 @@ def _worked_out(
         resolve_padding(padding, sizes, window, stride, dilation),
         groups,
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _taps(sweep: Sweep) -> Sequence[tuple[Shape, tuple[slice, ...]]]:
+    found = []
+    for tap in np.ndindex(*sweep.window):
+        starts = (t * d for t, d in zip(tap, sweep.dilation, strict=True))
+        parts = (
+            slice(start, start + (n - 1) * s + 1, s)
+            for start, s, n in zip(starts, sweep.stride, sweep.positions, strict=True)
+        )
+        found.append((tap, (slice(None), *parts)))
+    return found
 
 
 # The same few sweeps come again in every step of a training.

@@ -40,8 +40,9 @@ __all__ = ["correlate", "is_wide", "spread", "weight_gradient"]
 # Bytes of gathered windows to work on at a time: few enough to be near the processor.
 TILE = 1 << 21
 # What it takes in nanoseconds on a common processor to multiply two numbers in a product of
-# matrices, to copy a number, to go on to the next run of numbers, and to add a number.
-PRODUCT, COPY, RUN, ADD = 0.028, 0.25, 10.0, 1.1
+# matrices, to copy a number, to go on to the next run of numbers, to add a number, and to put
+# one of a weight where it stands in the matrix.
+PRODUCT, COPY, RUN, ADD, PLACE = 0.028, 0.25, 10.0, 1.1, 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,10 +66,13 @@ class Wide:
         return down, across // self.together, self.sweep.window[0], run
 
     def product_cost(self) -> float:
-        """Estimate the time for a position in a product with the weight."""
+        """Estimate the time for a position in a product with the weight, and in widening that."""
         # A product takes its columns sixteen at a time.
         columns = -(-self.outputs * self.together // 16) * 16 / self.together
-        return PRODUCT * math.prod(self.shape[2:]) * columns
+        cost = PRODUCT * columns
+        if self.together > 1:
+            cost += PLACE * self.outputs * self.together / self.sweep.count
+        return math.prod(self.shape[2:]) * cost
 
     def gather_cost(self) -> float:
         """Estimate the time for a position in gathering what the windows see."""
@@ -98,6 +102,8 @@ class Wide:
 
     def matrix(self, w: Array) -> Array:
         """Return the weight of a wide window, of shape (KH * R, P * outputs)."""
+        if self.together == 1:
+            return w.reshape(-1, self.outputs)
         height, width = self.sweep.window
         step, (channels, outputs) = self.sweep.stride[-1], w.shape[-2:]
         wide = np.zeros((height, self.reach, channels, self.together, outputs), w.dtype)

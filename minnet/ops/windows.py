@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -104,6 +105,16 @@ def output_sizes(
     >>> mn.ops.output_sizes((227, 227), window=11, stride=4)
     (55, 55)
     """
+    given: Any = window, stride, padding, dilation
+    try:
+        return _known_sizes(tuple(sizes), *given)
+    except TypeError:  # a list is no key for what is known already
+        return _worked_out(tuple(sizes), *given)
+
+
+def _worked_out(
+    sizes: Shape, window: Amount, stride: Amount, padding: Padding, dilation: Amount
+) -> Shape:
     axes = len(sizes)
     reach = _reach(window, dilation, axes)
     strides = per_axis(stride, axes, "stride")
@@ -113,9 +124,13 @@ def output_sizes(
         with_padding = f" ({padded} with its padding)" if any(map(any, edges)) else ""
         raise ShapeError(
             f"a window reaching over {reach} does not fit into an input of "
-            f"{tuple(sizes)}{with_padding}: use a smaller window or more padding"
+            f"{sizes}{with_padding}: use a smaller window or more padding"
         )
     return tuple((n - r) // s + 1 for n, r, s in zip(padded, reach, strides, strict=True))
+
+
+# The same few sizes come again with every batch.
+_known_sizes = functools.lru_cache(maxsize=256, typed=True)(_worked_out)
 
 
 def deconv_output_sizes(
