@@ -71,7 +71,7 @@ class Wide:
         columns = -(-self.outputs * self.together // 16) * 16 / self.together
         cost = PRODUCT * columns
         if self.together > 1:
-            cost += PLACE * self.outputs * self.together / self.sweep.count
+            cost += PLACE * self.outputs * self.together / max(1, self.sweep.count)
         return math.prod(self.shape[2:]) * cost
 
     def gather_cost(self) -> float:

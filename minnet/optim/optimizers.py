@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 
-from ..backend import Array, array_module
+from ..backend import Array, array_module, is_array
 from ..checks import number
 from ..errors import SpecError
 from ..multipliers import Rules
@@ -90,6 +90,29 @@ class Optimizer:
             Which step of these elements it is, from 1.
         """
         raise NotImplementedError
+
+    def change(
+        self,
+        gradient: Array,
+        state: dict[str, Array],
+        count: int,
+        factor: float | Array,
+        out: Array | None = None,
+    ) -> Array:
+        """Return the direction times a factor, which is what a step takes off the array.
+
+        Parameters
+        ----------
+        gradient, state, count
+            As in `direction`.
+        factor
+            Learning rate times multiplier.
+        out
+            Where to write it, if given.
+        """
+        direction = self.direction(gradient, state, count)
+        change: Array = array_module(direction).multiply(direction, factor, out=out)
+        return change
 
     def __repr__(self) -> str:
         shown = []
@@ -192,6 +215,28 @@ class Adam(Optimizer):
         return {"sum": xp.zeros_like(array), "squares": xp.zeros_like(array)}
 
     def direction(self, gradient: Array, state: dict[str, Array], count: int) -> Array:
+        return self._divided(gradient, state, count, 1.0, None)
+
+    def change(
+        self,
+        gradient: Array,
+        state: dict[str, Array],
+        count: int,
+        factor: float | Array,
+        out: Array | None = None,
+    ) -> Array:
+        if type(self).direction is not Adam.direction:  # a subclass has one of its own
+            return super().change(gradient, state, count, factor, out)
+        return self._divided(gradient, state, count, factor, out)
+
+    def _divided(
+        self,
+        gradient: Array,
+        state: dict[str, Array],
+        count: int,
+        factor: float | Array,
+        out: Array | None,
+    ) -> Array:
         # The paper's means are these sums, which fade, times 1 - beta, and both are divided by
         # 1 - beta ** count, since they began at 0. With such factors taken out of the fraction,
         # few calls go over the arrays. (Python's numbers would take NumPy as long as small arrays.)
@@ -199,7 +244,7 @@ class Adam(Optimizer):
         total, squares = state["sum"], state["squares"]
         total *= exact(self.beta1)
         total += gradient
-        work = gradient * gradient
+        work: Array = xp.multiply(gradient, gradient, out=out)
         squares *= exact(self.beta2)
         squares += work
         mean = (1 - self.beta1) / (1 - self.beta1**count)
@@ -207,7 +252,8 @@ class Adam(Optimizer):
         xp.sqrt(squares, out=work)
         work += exact(self.epsilon / root)
         xp.divide(total, work, out=work)
-        work *= exact(mean / root)
+        scale = mean / root * factor
+        work *= scale if is_array(scale) else exact(scale)
         return work
 
 

@@ -146,21 +146,28 @@ class Stretch:
             piece.array, piece.into = piece.into, piece.array
 
 
-def stretches(trained: Iterable[Trained], size: int) -> list[Stretch]:
-    """Return the stretches that trained arrays make up, in pieces of so many elements at most.
+def stretches(trained: Iterable[Trained], together: int, piece: int) -> list[Stretch]:
+    """Return the stretches that trained arrays make up.
 
-    Only arrays that fit into one piece together are joined: their gradients have to be
-    copied for it, which takes longer than it saves for large ones.
+    Parameters
+    ----------
+    trained
+        The arrays.
+    together
+        How many elements arrays may have that are joined: their gradients have to be
+        copied for it, which takes longer than it saves for large ones.
+    piece
+        How many elements to work on at a time.
     """
     found: list[Stretch] = []
     for one in trained:
-        longer = _longer(found[-1], one, size) if found else None
+        longer = _longer(found[-1], one, together) if found else None
         if longer is None:
             found.append(Stretch((one,), one.array, one.into))
         else:
             found[-1] = longer
     for stretch in found:
-        stretch.divide(size)
+        stretch.divide(piece)
     return found
 
 

@@ -19,9 +19,11 @@ from .stretch import Piece, Stretch, Trained, stretches
 
 __all__ = ["Updater"]
 
-# Elements updated at a time. A piece and its temporaries stay in the processor's cache,
-# where whole large arrays would go through memory once for each operation.
-PIECE = 1 << 15
+# Elements updated at a time: enough that the calls cost little, few enough for the cache that
+# the processor's cores share.
+PIECE = 1 << 20
+# Arrays are updated as one up to so many elements together.
+JOINED = 1 << 15
 
 
 class Updater:
@@ -104,7 +106,7 @@ class Updater:
             path: self._prepared(path, array, array if into is None else into[path], multipliers)
             for path, array in moving.items()
         }
-        self._stretches = stretches(self._trained.values(), PIECE)
+        self._stretches = stretches(self._trained.values(), JOINED, PIECE)
 
     def _prepared(
         self, path: Path, array: Array, into: Array, multipliers: Mapping[Path, Any]
@@ -215,9 +217,8 @@ class Updater:
             weights = xp.where(mask, array, array.dtype.type(0))
         if piece.l2:
             gradient = gradient + piece.l2 * weights
-        direction = self.optimizer.direction(gradient, piece.state, count)
         spare = None if piece.into is array else piece.into
-        change = xp.multiply(direction, rate * multiplier, out=spare)
+        change = self.optimizer.change(gradient, piece.state, count, rate * multiplier, spare)
         if piece.decay:
             sizes: Any = abs(multiplier)
             change += sizes * (rate * piece.decay) * weights
