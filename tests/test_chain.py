@@ -337,3 +337,26 @@ def test_the_context_knows_where_each_layer_stands():
     net.apply(np.ones((1, 2)))
     net.apply(np.ones((1, 2)), Context(np.random.default_rng(0)))
     assert seen == [None, None, None, (0,), ("inner", 0, "a"), ("graph", "b")]
+
+
+@pytest.mark.parametrize("stride, padding", [(2, 0), (1, 1), (3, "same")])
+def test_pooling_before_the_ramp_changes_no_bit(stride, padding, random):
+    """A chain computes MaxPool first; a layer between them that does nothing prevents that."""
+    layers = [mn.Conv(4, 3), mn.Ramp, mn.MaxPool(3, stride=stride, padding=padding)]
+    net = mn.Chain(*layers, mn.Flatten, 3, mn.Softmax, input=(9, 9, 2)).initialize(seed=1)
+    apart = net.insert(2, mn.Elementwise(lambda x: x))
+    images = random.normal(size=(16, 9, 9, 2)).astype("float32")
+    images[0, 0] = -100  # windows where nothing is above 0
+    labels = random.integers(0, 3, 16)
+    one, other = mn.Trainer(net, mn.SGD(0.1)), mn.Trainer(apart, mn.SGD(0.1))
+    for _ in range(3):
+        assert one.step(images, labels) == other.step(images, labels)
+    pairs = zip(one.net.arrays().values(), other.net.arrays().values(), strict=True)
+    assert all(np.array_equal(array, twin) for array, twin in pairs)
+    assert [step.key for step in net.trace((9, 9, 2))[0]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_an_error_in_a_layer_computed_earlier_names_that_layer():
+    net = mn.Chain(mn.Ramp, mn.MaxPool(5))
+    with pytest.raises(mn.ShapeError, match=r"^1: "):
+        net.apply(np.zeros((1, 4, 4, 1)))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any, Self
 
 import numpy as np
 
 from ..errors import MinnetError, PathError, SpecError
-from ..layers.base import Layer, Multiplier
+from ..layers import MaxPool, Ramp
+from ..layers.base import Context, Layer, Multiplier
 from .chain_surgery import ChainSurgery
 from .fit import final_shape, only_moves, sized
 from .parts import check_name, parse_path
@@ -92,12 +93,13 @@ class Chain(ChainSurgery):
         super()._settle(**options)
 
     def _flow(self, x: Any, run: Run) -> Any:
-        for key, part in self.children():
-            try:
-                x = run(key, part, x)
-            except MinnetError as error:
-                raise error.inside(key) from None
-        return x
+        return _through(self.children(), x, run)
+
+    def apply(self, x: Any, context: Context | None = None) -> Any:
+        def run(key: str | int, part: Layer, taken: Any) -> Any:
+            return part.apply(taken, None if context is None else context.inside(key))
+
+        return _through(_pools_first(self.children()), x, run)
 
     def _sized(self, size: int) -> Self | None:
         for key, part in reversed(self.children()):
@@ -234,6 +236,29 @@ class Chain(ChainSurgery):
             return one_line
         body = ",\n".join("    " + item.replace("\n", "\n    ") for item in shown)
         return f"Chain(\n{body}\n)"
+
+
+def _through(parts: Iterable[tuple[str | int, Layer]], x: Any, run: Run) -> Any:
+    """Return what comes out of layers one after another."""
+    for key, part in parts:
+        try:
+            x = run(key, part, x)
+        except MinnetError as error:
+            raise error.inside(key) from None
+    return x
+
+
+def _pools_first(parts: Sequence[tuple[str | int, Layer]]) -> list[tuple[str | int, Layer]]:
+    """Return layers in the order to compute them in: a MaxPool before the Ramp that it follows.
+
+    The largest of ramps is the ramp of the largest, bit for bit and there and back, of a
+    fraction of the numbers.
+    """
+    order = list(parts)
+    for i in range(len(order) - 1):
+        if type(order[i][1]) is Ramp and type(order[i + 1][1]) is MaxPool:
+            order[i], order[i + 1] = order[i + 1], order[i]
+    return order
 
 
 def _checked(parts: Sequence[Layer]) -> tuple[Layer, ...]:

@@ -118,7 +118,7 @@ def _parts(net: Layer, path: Path = ()) -> Iterator[Unit | Activation | None]:
 
 def _is_usual(chain: type[Chain]) -> bool:
     """Tell whether chains of a class apply their layers one after another and do nothing else."""
-    return chain.apply is Net.apply and chain._flow is Chain._flow
+    return chain.apply is Chain.apply and chain._flow is Chain._flow
 
 
 def _units(net: Net) -> list[Unit]:
