@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 import minnet as mn
+from minnet.net.threaded import Hands
+from minnet.train.frozen import Bottom
 
 from . import nets
 from .compare import Spread, Timed, in_turn, ratio, repeated
@@ -76,7 +78,8 @@ def _sides(net: Any, names: tuple[str, ...], count: int) -> dict[str, Timed]:
         cut = net.keys().index(names[count])
         frozen, rest = net[:cut], net[cut:]
         features = np.asarray(frozen.apply(x))
-        sides["forward"] = repeated(lambda: frozen.apply(x))
+        bottom = Bottom(frozen, Hands())  # as training does it, in threads and memory kept for it
+        sides["forward"] = repeated(lambda: bottom(x))
         sides["rest"] = _training(rest, {}, features, y)
     return sides
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from benchmark_samples import ON_LINUX, result, run
 
 import minnet as mn
 from benchmarks import __main__ as command
-from benchmarks import machine, nets, process
+from benchmarks import machine, nets, process, profile
 from benchmarks.cases import CASES
 from benchmarks.compare import Spread, Timed, in_turn, ratio, steps_for
 from benchmarks.flops import operations, trained_paths
+from benchmarks.profile import profiled
 from benchmarks.result import COLUMNS, combined, read, write
 
 BUILDERS = (nets.lenet, nets.vgg, nets.mlp, nets.tiny_mlp, nets.resnet8)
@@ -290,3 +292,33 @@ def test_the_program_starts_again_with_so_many_threads() -> None:
 def test_a_package_that_is_not_there_has_no_version() -> None:
     assert machine.version("no-such-package-at-all") == "none"
     assert machine.version("numpy") == np.__version__
+
+
+# --- the profile ----------------------------------------------------------------------------------
+
+
+def test_a_profile_says_what_takes_the_time_of_a_step() -> None:
+    numbers = np.arange(200_000.0)
+
+    def slow() -> None:
+        for _ in range(5):
+            np.sort(np.sin(numbers))
+
+    def steps(count: int) -> float:
+        start = time.perf_counter()
+        for _ in range(count):
+            slow()
+        return time.perf_counter() - start
+
+    step, lines = profiled(steps, 0.05)
+    assert 0 < sum(line.milliseconds for line in lines) <= step * 1.001
+    by_name = {line.where.split()[-1]: line for line in lines}
+    assert by_name["slow"].where.startswith("tests/test_benchmarks.py:")
+    assert by_name["slow"].calls == 1
+    assert next(line.calls for line in lines if "sort" in line.where) == 5
+
+
+def test_a_profile_is_of_a_case_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["profile", "import"])
+    with pytest.raises(SystemExit, match="no case import to profile; there are lenet-16"):
+        profile.main()

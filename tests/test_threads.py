@@ -191,6 +191,19 @@ def test_a_net_gives_every_example_its_output_however_divided(count: int) -> Non
     np.testing.assert_allclose(net(images), net.apply(images), rtol=1e-12)
 
 
+def test_threads_that_have_shared_work_share_what_lies_between() -> None:
+    net, hands = convolutional(), Hands(3)
+    work = Work([net])
+    one, many = IMAGES[:1], IMAGES
+    assert hands.divide(one, work) == ([slice(0, 1)], 1)
+    assert len(hands.divide(many, work).parts) == 3
+    assert hands.divide(one, work) == ([slice(0, 1)], 3)
+    with hands.between():
+        assert len(shares(100, 1e6)) == 3
+    with Hands(3).between():
+        assert len(shares(100, 1e6)) == 1
+
+
 def test_several_ports_are_divided_alike() -> None:
     net = mn.Graph(
         {"a": mn.Conv(2, 3), "b": mn.Conv(2, 3), "sum": mn.Add},

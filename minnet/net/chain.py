@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import EllipsisType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from .parts import check_name, parse_path
 from .shorthand import as_layer
 from .structure import Run, Structure
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "pools_first"]
+
+Key = TypeVar("Key")
 
 
 class Chain(ChainSurgery):
@@ -99,7 +101,7 @@ class Chain(ChainSurgery):
         def run(key: str | int, part: Layer, taken: Any) -> Any:
             return part.apply(taken, None if context is None else context.inside(key))
 
-        return _through(_pools_first(self.children()), x, run)
+        return _through(pools_first(self.children()), x, run)
 
     def _sized(self, size: int) -> Self | None:
         for key, part in reversed(self.children()):
@@ -248,7 +250,7 @@ def _through(parts: Iterable[tuple[str | int, Layer]], x: Any, run: Run) -> Any:
     return x
 
 
-def _pools_first(parts: Sequence[tuple[str | int, Layer]]) -> list[tuple[str | int, Layer]]:
+def pools_first(parts: Iterable[tuple[Key, Layer]]) -> list[tuple[Key, Layer]]:
     """Return layers in the order to compute them in: a MaxPool before the Ramp that it follows.
 
     The largest of ramps is the ramp of the largest, bit for bit and there and back, of a

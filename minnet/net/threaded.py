@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
 
 from ..backend import array_module
@@ -55,6 +56,7 @@ class Hands:
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads
         self._buffers = Buffers()
+        self._are_busy = False  # whether they have shared any work yet
 
     @property
     def threads(self) -> int:
@@ -68,9 +70,22 @@ class Hands:
         count = count_of(batch)
         parts = min(count, int(count * work.of(batch) / LEAST))
         threads = min(parts, self.threads) if parts > 1 else 1
-        if work.is_independent:
+        self._are_busy = self._are_busy or threads > 1
+        if work.is_independent and threads > 1:
             return Division(divided(count, threads), 1)
-        return Division([slice(0, count)], threads)
+        return Division([slice(0, count)], self._inside())
+
+    def _inside(self) -> int:
+        """Return among how many threads the work inside of large ops is divided.
+
+        BLAS's threads, once begun, look for more work for a while and so get in the way of
+        ours: where ours are at work in every step, what lies between is theirs as well.
+        """
+        return self.threads if self._are_busy else 1
+
+    def between(self) -> AbstractContextManager[None]:
+        """Have what is done between divided batches done by these threads as well."""
+        return sharing(self._inside())
 
     def do(self, work: Callable[[int, slice], Result], division: Division) -> list[Result]:
         """Have `work(number, part)` done for each part, by a thread each."""

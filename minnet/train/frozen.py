@@ -12,6 +12,7 @@ from ..errors import MinnetError
 from ..layers import Dropout
 from ..layers.base import Layer, Path, walk
 from ..net import Chain, Graph, Net
+from ..net.chain import pools_first
 from ..net.threaded import Hands, Work, multiplications
 from ..net.wiring import head, needed_by
 from .objective import Passed
@@ -150,7 +151,8 @@ class Bottom:
             below, self._crossing, self.above = _divided_graph(live)
             self._steps = [] if below is None else [((), below)]
         elif isinstance(live, Chain):
-            self._steps, self.above = _divided_chain(live, ())
+            steps, self.above = _divided_chain(live, ())
+            self._steps = pools_first(steps)
         self._work = Work(part for _, part in self._steps)
         # Flattening an image is not worth remembering; multiplying it by weights is.
         self.is_costly = any(leaf.arrays_here for _, part in self._steps for _, leaf in walk(part))

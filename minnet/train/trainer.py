@@ -265,7 +265,8 @@ class Trainer:
             if not math.isfinite(loss):
                 raise self._loss_not_finite(inputs())
             if self._tensors:
-                self._descend(found)
+                with self._hands.between():
+                    self._descend(found)
         self._state_before, self._state = self._state, state
         self.steps += 1
         return loss, outputs, targets
