@@ -94,6 +94,12 @@ class Buffers:
         kept.append(fresh)
         return np.ndarray(shape, dtype, fresh)
 
+    @property
+    def size(self) -> int:
+        """How many bytes are kept, for the threads that help as well."""
+        mine = sum(len(kept) * room for room, kept in self._kept.items())
+        return mine + sum(buffers.size for buffers in self._of_others)
+
     def _tidy(self) -> None:
         """Now and then forget the sizes nobody asked for since the last time."""
         self._steps += 1

@@ -1,6 +1,7 @@
 """Calling nets: what goes in, what comes out, what is refused, and looking at inner layers."""
 
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -316,3 +317,29 @@ def test_places_without_outputs(at):
     net = mn.Chain(mn.Linear(4), inner=[mn.Ramp()], input=2).initialize()
     with pytest.raises(mn.PathError):
         net.outputs([[1, 2]], at=at)
+
+
+# --- memory from call to call -----------------------------------------------------------
+
+
+def test_memory_serves_again_in_the_next_call_of_the_same_thread(monkeypatch):
+    from minnet.net import call
+
+    net = mn.Chain(mn.Conv(4, 3), mn.Ramp, input=(20, 20, 3)).initialize()
+    first, second = (np.full((40, 20, 20, 3), fill, "float32") for fill in (1, 2))
+    one = net(first)
+    expected, hands = one.copy(), call._here.hands
+    assert hands.memory >= one.nbytes
+    net(second)
+    np.testing.assert_array_equal(one, expected)  # what somebody holds is not used again
+    assert call._here.hands is hands
+    elsewhere = []
+    thread = threading.Thread(target=lambda: elsewhere.append((net(first), call._here.hands)))
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(elsewhere[0][0], expected)
+    assert elsewhere[0][1] is not hands
+    monkeypatch.setattr(call, "KEPT", 1000)
+    net(first)
+    assert not hasattr(call._here, "hands")  # too much to keep
+    net(second)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from .base import Net
 
 __all__ = ["Entrance", "call", "encode", "inner_outputs", "tapped"]
+
+# Bytes to keep at most from one call to the next, for each thread that calls nets.
+KEPT = 1 << 26
 
 
 # --- from what came to an array ---------------------------------------------------------
@@ -186,10 +191,26 @@ def call(net: Net, x: Any, give: Any = None) -> Any:
         return net.apply(batch)
     if single:  # there is nothing to divide
         return _decoded(net, net.apply(batch), single, give)
-    hands, work = Hands(), Work([net])
-    parts = batches(batch, hands.batch_size(work))
-    outputs = join([hands.map(net.apply, rows, work) for rows, _ in parts])
+    with _hands() as hands:
+        work = Work([net])
+        parts = batches(batch, hands.batch_size(work))
+        outputs = join([hands.map(net.apply, rows, work) for rows, _ in parts])
     return _decoded(net, outputs, single, give)
+
+
+@contextlib.contextmanager
+def _hands() -> Iterator[Hands]:
+    """Lend what this thread calls nets with: its memory serves again in the next call.
+
+    Large calls take longer to get fresh memory than to compute.
+    """
+    hands = vars(_here).pop("hands", None) or Hands()  # a net may call another inside
+    yield hands
+    if hands.memory <= KEPT:
+        _here.hands = hands
+
+
+_here = threading.local()
 
 
 def _decoded(net: Net, outputs: Any, single: bool, give: Any) -> Any:

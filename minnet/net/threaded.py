@@ -61,9 +61,7 @@ class Hands:
     @property
     def threads(self) -> int:
         """How many there are at most."""
-        if self._threads is None:
-            self._threads = available_threads()
-        return self._threads
+        return available_threads() if self._threads is None else self._threads
 
     def divide(self, batch: Any, work: Work) -> Division:
         """Return how the threads share the work on a batch."""
@@ -92,6 +90,11 @@ class Hands:
         parts, inside = division
         with self._buffers.used(), sharing(inside):
             return in_parts(lambda number: work(number, parts[number]), range(len(parts)))
+
+    @property
+    def memory(self) -> int:
+        """How many bytes they keep to work in."""
+        return self._buffers.size
 
     def batch_size(self, work: Work) -> int:
         """Return how many examples to take at a time, where that is free."""

@@ -89,7 +89,7 @@ class FeatureCache:
                 if not self.features and not self._make_room(fresh, wanted, read):
                     return fresh  # nothing is kept, so all were wanted
                 self._keep(wanted, fresh)
-        found = {port: array[positions] for port, array in self.features.items()}
+        found = {port: array.take(positions, axis=0) for port, array in self.features.items()}
         return found if len(found) > 1 else found[""]
 
     def _compute(self, positions: Array, read: Callable[[Array], Any]) -> Any:
