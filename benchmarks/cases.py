@@ -53,12 +53,13 @@ class Case:
 
 def timed(case: Case, sides: work.Sides, seconds: float) -> Result:
     """Time both sides in turn, and matrix products with them if the operations are known."""
-    both = {"minnet": sides.minnet, **sides.rivals}
+    ways = sides.rivals()
+    both = {"minnet": sides.minnet, **ways}
     if sides.flops is not None:
         both["products"] = products()
     samples = in_turn(both, seconds)
     ours = samples["minnet"]
-    rivals = {way: Spread.of(samples[way]).times(1e3) for way in sides.rivals}
+    rivals = {way: Spread.of(samples[way]).times(1e3) for way in ways}
     best = min(rivals, key=lambda way: rivals[way].median)
     rate = fraction = None
     if sides.flops is not None:

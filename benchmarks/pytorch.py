@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from .compare import Step
+from .work import CHECKED_STEPS
 
 Batches = Iterator[tuple[Any, Any]]
 # A way's name, whether the optimizer is fused, whether the net is compiled.
 TRAINING = (("eager", False, False), ("fused", True, False), ("compile", True, True))
 INFERENCE = (("eager", False), ("compile", True))
-CHECKED_STEPS = 3
 
 # --- nets: each layer has the name it has in minnet ---------------------------------------------
 

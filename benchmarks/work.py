@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -19,14 +20,15 @@ BATCH = 64
 HEAD_EXAMPLES = 1024
 HEAD_ONLY: dict[Any, Any] = {-2: 1, ...: None}
 BELOW_HEAD = ("conv1", "conv2", "linear1")
+CHECKED_STEPS = 3  # whose losses are compared
 SLACK = 1e-3  # between the losses of the two, relative
 
 
 class Sides(NamedTuple):
-    """What is timed: minnet, PyTorch's ways, and the operations of a step where they count."""
+    """What is timed: minnet, PyTorch's ways once asked for, the operations where they count."""
 
     minnet: Timed
-    rivals: dict[str, Timed]
+    rivals: Callable[[], dict[str, Timed]]
     flops: int | None = None
 
 
@@ -38,8 +40,6 @@ def training(
     optimizer: str = "adam",
 ) -> Sides:
     """Return training steps: forward, loss, backward, update."""
-    from . import pytorch  # here, since listing the cases and testing them goes without
-
     rules: dict[Any, Any] = {**dict.fromkeys(frozen), ...: 1}
     x, y = nets.examples((batch, *net.input), net.output.size)
     ours = mn.Adam(1e-3) if optimizer == "adam" else mn.SGD(0.01, momentum=0.9)
@@ -49,25 +49,25 @@ def training(
     def step() -> float:
         return trainer.step(*next(feed))
 
-    losses = [step() for _ in range(pytorch.CHECKED_STEPS)]
-    theirs = pytorch.training(
-        getattr(pytorch, twin),
-        net.arrays(),
-        lambda: (pytorch.tensors(*pair) for pair in nets.contradicting(x, y, net.output.size)),
-        getattr(pytorch, optimizer),
-        frozen,
-    )
-    return Sides(
-        repeated(step),
-        checked(losses, theirs),
-        operations(net, batch, trained_paths(net, rules)),
-    )
+    losses = [step() for _ in range(CHECKED_STEPS)]
+
+    def rivals() -> dict[str, Timed]:
+        from . import pytorch  # here, since listing, testing and profiling go without
+
+        theirs = pytorch.training(
+            getattr(pytorch, twin),
+            net.arrays(),
+            lambda: (pytorch.tensors(*pair) for pair in nets.contradicting(x, y, net.output.size)),
+            getattr(pytorch, optimizer),
+            frozen,
+        )
+        return checked(losses, theirs)
+
+    return Sides(repeated(step), rivals, operations(net, batch, trained_paths(net, rules)))
 
 
 def inference(batch: int) -> Sides:
     """Return calls of LeNet; a batch of one is an image by itself."""
-    from . import pytorch
-
     net = nets.lenet()
     x, y = nets.examples((batch, *net.input))
     given = x if batch > 1 else x[0]
@@ -75,8 +75,13 @@ def inference(batch: int) -> Sides:
     def call() -> Any:
         return net(given, give="array")
 
-    theirs = pytorch.inference(pytorch.lenet, net.arrays(), pytorch.tensors(x, y)[0])
-    return Sides(repeated(call), checked(call(), theirs), operations(net, batch, ()))
+    def rivals() -> dict[str, Timed]:
+        from . import pytorch
+
+        theirs = pytorch.inference(pytorch.lenet, net.arrays(), pytorch.tensors(x, y)[0])
+        return checked(call(), theirs)
+
+    return Sides(repeated(call), rivals, operations(net, batch, ()))
 
 
 def head(keeps_features: bool) -> Sides:
@@ -84,24 +89,28 @@ def head(keeps_features: bool) -> Sides:
 
     PyTorch computes what is frozen again in each step, or begins from features kept by hand.
     """
-    from . import pytorch
-
     net = nets.lenet()
     x, y = nets.examples((HEAD_EXAMPLES // 2, *net.input))
     # Every image comes with two labels: no training makes the gradients vanish.
     x, y = np.concatenate([x, x]), np.concatenate([y, (y + 1) % 10])
     trainer = mn.Trainer(net, mn.Adam(1e-3), multipliers=HEAD_ONLY)
-    losses = [trainer.step(*pair) for pair in itertools.islice(_batches(x, y), 3)]
-    frozen: tuple[str, ...] = ()
-    if keeps_features:
-        features = np.asarray(net.take("ramp3").apply(x))
-        arrays = {path: array for path, array in net.arrays().items() if "linear2" in path}
-        data, twin = pytorch.tensors(features, y), pytorch.lenet_head
-    else:
-        arrays, data, twin = net.arrays(), pytorch.tensors(x, y), pytorch.lenet
-        frozen = BELOW_HEAD
-    theirs = pytorch.training(twin, arrays, lambda: _batches(*data), frozen=frozen)
-    return Sides(_rounds_after_the_first(net, x, y), checked(losses, theirs))
+    losses = [trainer.step(*pair) for pair in itertools.islice(_batches(x, y), CHECKED_STEPS)]
+
+    def rivals() -> dict[str, Timed]:
+        from . import pytorch
+
+        frozen: tuple[str, ...] = ()
+        if keeps_features:
+            features = np.asarray(net.take("ramp3").apply(x))
+            arrays = {path: array for path, array in net.arrays().items() if "linear2" in path}
+            data, twin = pytorch.tensors(features, y), pytorch.lenet_head
+        else:
+            arrays, data, twin = net.arrays(), pytorch.tensors(x, y), pytorch.lenet
+            frozen = BELOW_HEAD
+        theirs = pytorch.training(twin, arrays, lambda: _batches(*data), frozen=frozen)
+        return checked(losses, theirs)
+
+    return Sides(_rounds_after_the_first(net, x, y), rivals)
 
 
 def _rounds_after_the_first(net: Any, x: Any, y: Any) -> Timed:
@@ -136,8 +145,17 @@ def _batches(x: Any, y: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def checked(ours: Any, theirs: dict[str, tuple[Callable[[], Any], Any]]) -> dict[str, Timed]:
-    """Return the rivals' steps if they have come to the same numbers, else stop."""
-    for way, (_, found) in theirs.items():
-        if not np.allclose(ours, found, rtol=SLACK, atol=SLACK / 10):
-            raise SystemExit(f"not the same work: minnet comes to {ours}, PyTorch ({way}) {found}")
-    return {way: repeated(step) for way, (step, _) in theirs.items()}
+    """Return the steps of the rivals that come to the same numbers; stop if eager ones don't.
+
+    Now and then what PyTorch compiles comes to other numbers than PyTorch itself.
+    """
+    same = {}
+    for way, (step, found) in theirs.items():
+        if np.allclose(ours, found, rtol=SLACK, atol=SLACK / 10):
+            same[way] = repeated(step)
+            continue
+        different = f"not the same work: minnet comes to {ours}, PyTorch ({way}) to {found}"
+        if way == "eager":
+            raise SystemExit(different)
+        print(f"left out, {different}", file=sys.stderr)
+    return same
