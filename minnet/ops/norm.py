@@ -11,6 +11,7 @@ from ..autodiff import record
 from ..backend import Array, array_module
 from ..checks import number
 from ..errors import DataError, ShapeError
+from . import gpu
 from .checks import array_of, floating, per_axis
 from .kernels import sum_of_rows
 
@@ -58,6 +59,10 @@ def batch_norm(x: Any, scale: Any, shift: Any, epsilon: float = 1e-5) -> tuple[A
     if a.size == 0:
         raise DataError(f"batch_norm can't take the mean of nothing: the input has shape {a.shape}")
     epsilon = number(epsilon, "epsilon", least=0.0)
+    if gpu.takes(a, b, c):
+        found = gpu.norm.Normalized(a, b, c, epsilon)
+        routes = (x, found.by_x), (scale, found.by_scale), (shift, found.by_shift)
+        return record(found.y, *routes), found.mean, found.variance
     mean = _mean_of_rows(a)
     normal = a - mean
     variance = _mean_of_rows(normal * normal)
@@ -112,6 +117,10 @@ def normalize(
     """
     a, m, v, b, c = _channels("normalize", x, mean, variance, scale, shift)
     epsilon = number(epsilon, "epsilon", least=0.0)
+    if gpu.takes(a, m, v, b, c):
+        found = gpu.norm.Normalized(a, b, c, epsilon, m, v)
+        routes = (x, found.by_x), (scale, found.by_scale), (shift, found.by_shift)
+        return record(found.y, *routes)
     inverse = 1 / (v + epsilon) ** 0.5
     factor = b * inverse
     y = a - m

@@ -10,6 +10,7 @@ from ..autodiff import record
 from ..backend import Array, Shape, array_module
 from ..checks import number
 from ..errors import ShapeError, SpecError
+from . import gpu
 from .checks import Amount, array_of, per_axis
 from .windows import patches, spatial_sizes
 
@@ -29,7 +30,8 @@ def dropout(x: Any, rate: float, random: np.random.Generator) -> Any:
     rate
         The share to drop, at least 0 and below 1.
     random
-        Where the mask is drawn from; the same state gives the same mask.
+        Where the mask is drawn from; the same state gives the same mask (on a GPU another
+        one than here, of a seed drawn from it).
 
     Raises
     ------
@@ -47,6 +49,9 @@ def dropout(x: Any, rate: float, random: np.random.Generator) -> Any:
     _check_generator(random)
     if rate == 0:
         return record(a, (x, lambda g: g))
+    if gpu.takes(a):
+        seed = int(random.integers(1 << 63))
+        return record(gpu.random.drop(a, seed, rate), (x, lambda g: gpu.random.drop(g, seed, rate)))
     # The mask is kept as bools: a quarter of what the scaled one would take.
     kept = array_module(a).asarray(random.random(a.shape, dtype=np.float32) >= rate)
     scale = 1 / (1 - rate)

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import counts as counted
 from .array import made, ndarray, plain, result
-from .counts import launch
+from .counts import here, launch
 
 UFUNCS = """
     absolute add arccos arcsin arctan arctan2 bitwise_and bitwise_or bitwise_xor ceil copysign
@@ -298,8 +298,11 @@ def asarray(
     a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, blocking: bool = False
 ) -> Any:
     if isinstance(a, ndarray):
+        if a._block.device != here():  # the one thing that may be done with another device's
+            launch("copy")
+            return made(np.array(a._host, dtype, order=order or "K"))
         same = dtype is None or np.dtype(dtype) == a.dtype
-        laid = order in (None, "K", "A") or a._host.flags[order.lower() + "_contiguous"]
+        laid = order in (None, "K", "A") or a._host.flags[order.upper() + "_CONTIGUOUS"]
         if same and laid and not copy:
             return a
         launch("copy")
