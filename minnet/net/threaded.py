@@ -6,13 +6,14 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ..backend import array_module
+from ..autodiff import value
+from ..backend import array_module, device_of
 from ..buffers import Buffers
 from ..layers import Constant, Conv, Deconv
 from ..layers.base import Layer, walk
 from ..threads import available_threads, in_parts
 
-__all__ = ["Hands", "count_of", "is_worth_dividing", "join", "part_of"]
+__all__ = ["Hands", "count_of", "is_on_host", "is_worth_dividing", "join", "part_of"]
 
 Result = TypeVar("Result")
 
@@ -69,7 +70,7 @@ class Hands:
 
     def map(self, function: Callable[[Any], Any], batch: Any, is_worth_it: bool) -> Any:
         """Return the outputs of a function for a batch, part by part where dividing is worth it."""
-        parts = self.divide(count_of(batch), is_worth_it)
+        parts = self.divide(count_of(batch), is_worth_it and is_on_host(batch))
         return join(self.do(lambda _, part: function(part_of(batch, part)), parts))
 
 
@@ -85,6 +86,12 @@ def is_worth_dividing(layers: Iterable[Layer]) -> bool:
 def count_of(batch: Any) -> int:
     """Return the number of examples in a batch, or a dict of batches by port."""
     return len(next(iter(batch.values())) if isinstance(batch, Mapping) else batch)
+
+
+def is_on_host(batch: Any) -> bool:
+    """Tell whether threads can share the work on a batch: a GPU divides it by itself."""
+    first = next(iter(batch.values())) if isinstance(batch, Mapping) else batch
+    return device_of(value(first)) == "cpu"
 
 
 def part_of(batch: Any, part: slice) -> Any:
