@@ -8,7 +8,7 @@ import pytest
 from minnet.ops import gpu
 from minnet.ops.gpu.launch import Kernel
 
-MODULES = [f"minnet.ops.gpu.{family}" for family in gpu.FAMILIES]
+MODULES = [f"minnet.ops.gpu.{family}" for family in gpu.FAMILIES] + ["minnet.optim.gpu"]
 TYPES = {"Label": "unsigned long long", "Winner": "byte"}
 
 
