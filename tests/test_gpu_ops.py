@@ -194,6 +194,34 @@ def test_batch_norm_in_single_precision():
     gpu_samples.check_like_host(op, [3 + x, scale, shift], tolerance=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("op", "shapes"),
+    [
+        (partial(ops.conv, padding=1), [(2, 5, 5, 4), (3, 3, 4, 3), (3,)]),
+        (partial(ops.max_pool, window=2), [(2, 4, 4, 3)]),
+        (partial(ops.mean_pool, window=2), [(2, 4, 4, 3)]),
+        (ops.ramp, [(7, 3)]),
+        (lambda *arrays: ops.batch_norm(*arrays)[0], [(64, 3), (3,), (3,)]),
+        (lambda z: ops.cross_entropy(z, gpu_samples.beside(z, np.arange(6) % 3)), [(6, 3)]),
+    ],
+    ids=["conv", "max_pool", "mean_pool", "ramp", "batch_norm", "cross_entropy"],
+)
+def test_half_precision(op, shapes):
+    """float16 comes within its rounding of what float32 gives; a norm's own arrays are float32."""
+    arrays = drawn(0, "float16", *shapes)
+    is_norm = len(shapes) == 3 and len(shapes[1]) == 1
+    kinds = ["float16", *["float32" if is_norm else "float16"] * (len(shapes) - 1)]
+    with standin.installed() as cupy:
+        halves = [cupy.asarray(a.astype(kind)) for a, kind in zip(arrays, kinds, strict=True)]
+        gradient = np.random.default_rng(1).normal(size=op(*halves).shape)
+        found = gpu_samples.results(op, halves, gradient, cupy.asarray)
+        found = [one.get() for one in found]
+    host = gpu_samples.results(op, [a.astype("float32") for a in arrays], gradient)
+    assert [one.dtype.name for one in found] == ["float16", *kinds]
+    for mine, theirs in zip(found, host, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=2e-3, atol=4e-3 * abs(theirs).max())
+
+
 def test_a_batch_norm_sums_its_gradient_once():
     with standin.installed() as cupy:
         arrays = drawn(0, "float32", (8, 5), (5,), (5,))

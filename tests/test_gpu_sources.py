@@ -9,7 +9,7 @@ from minnet.ops import gpu
 from minnet.ops.gpu.launch import Kernel
 
 MODULES = [f"minnet.ops.gpu.{family}" for family in gpu.FAMILIES] + ["minnet.optim.gpu"]
-TYPES = {"Label": "unsigned long long", "Winner": "byte"}
+TYPES = {"Label": "unsigned long long", "Winner": "byte", "Sum": "float"}
 
 
 def kernels():

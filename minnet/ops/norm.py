@@ -59,7 +59,7 @@ def batch_norm(x: Any, scale: Any, shift: Any, epsilon: float = 1e-5) -> tuple[A
     if a.size == 0:
         raise DataError(f"batch_norm can't take the mean of nothing: the input has shape {a.shape}")
     epsilon = number(epsilon, "epsilon", least=0.0)
-    if gpu.takes(a, b, c):
+    if gpu.takes_channels(a, b, c):
         found = gpu.norm.Normalized(a, b, c, epsilon)
         routes = (x, found.by_x), (scale, found.by_scale), (shift, found.by_shift)
         return record(found.y, *routes), found.mean, found.variance
@@ -117,7 +117,7 @@ def normalize(
     """
     a, m, v, b, c = _channels("normalize", x, mean, variance, scale, shift)
     epsilon = number(epsilon, "epsilon", least=0.0)
-    if gpu.takes(a, m, v, b, c):
+    if gpu.takes_channels(a, m, v, b, c):
         found = gpu.norm.Normalized(a, b, c, epsilon, m, v)
         routes = (x, found.by_x), (scale, found.by_scale), (shift, found.by_shift)
         return record(found.y, *routes)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...backend import is_array
 
-__all__ = ["FAMILIES", "takes", "takes_windows"]
+__all__ = ["FAMILIES", "takes", "takes_channels", "takes_windows"]
 
 FAMILIES = ("activation", "loss", "norm", "pool", "random", "windows")
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16))
@@ -40,6 +40,17 @@ def takes(*arrays: Any) -> bool:
 def takes_windows(sweep: Any, *arrays: Any) -> bool:
     """Tell the same where a window slides over the arrays, which it can along one axis or two."""
     return takes(*arrays) and len(sweep.window) <= 2
+
+
+def takes_channels(a: Any, *channels: Any) -> bool:
+    """Tell whether kernels can normalize `a` by numbers for its channels.
+
+    Those of a batch in float16 are in float32.
+    """
+    if not takes(a) or not takes(*channels):
+        return False
+    half: bool = a.dtype == np.float16
+    return bool(channels[0].dtype == (np.float32 if half else a.dtype))
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,8 @@
 
 Sums go over two numbers of each element at once, in two steps: blocks of 32 channels sum
 parts of the rows, then a thread for each channel adds up the parts, always in the same
-order. They are kept in float64, which the memory's speed leaves time for.
+order. They are kept in float64, which the memory's speed leaves time for. A batch in
+float16 has scale, shift and statistics in float32.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...backend import Array, array_module
-from .launch import Kernel, length, number
+from .launch import TYPES, Kernel, length, number
 
 __all__ = ["Normalized", "sum_of_rows"]
 
@@ -25,7 +26,7 @@ def _sums(name: str, terms: str) -> Kernel:
         name,
         f"""
 extern "C" __global__ void {name}(
-    const T* a, const T* x, const T* mean, const T* variance, double epsilon,
+    const T* a, const T* x, const Real* mean, const Real* variance, double epsilon,
     double* parts, int64 rows, int64 channels, int64 rows_of_part
 ) {{
     __shared__ double ones[256], twos[256];
@@ -61,8 +62,8 @@ MOMENTS = _sums(
 )
 GRADIENT_SUMS = _sums(
     "gradient_sums",
-    """Real normal = ((Real)x[row * channels + c] - (Real)mean[c])
-                / sqrt((Real)variance[c] + (Real)epsilon);
+    """Real normal = ((Real)x[row * channels + c] - mean[c])
+                / sqrt(variance[c] + (Real)epsilon);
             one += mine; two += mine * normal;""",
 )
 ROW_SUMS = _sums("row_sums", "one += mine;")
@@ -72,7 +73,8 @@ FINISH = Kernel(
     "finish",
     """
 extern "C" __global__ void finish(
-    const double* parts, const T* a, T* first, T* second, int64 count, int64 rows, int64 channels
+    const double* parts, const T* a, Sum* first, Sum* second,
+    int64 count, int64 rows, int64 channels
 ) {
     Index c = AT;
     if (c >= channels) return;
@@ -86,24 +88,25 @@ extern "C" __global__ void finish(
         two = max(two / rows - one * one, 0.0);
         one += (double)(Real)a[c];
     }
-    first[c] = (T)(Real)one;
-    if (second) second[c] = (T)(Real)two;
+    first[c] = (Sum)(Real)one;
+    if (second) second[c] = (Sum)(Real)two;
 }
 """,
+    types=("Sum",),
 )
 
 NORMALIZE = Kernel(
     "normalize",
     """
 extern "C" __global__ void normalize(
-    const T* x, const T* mean, const T* variance, const T* scale, const T* shift, T* y,
+    const T* x, const Real* mean, const Real* variance, const Real* scale, const Real* shift, T* y,
     double epsilon, int64 channels, int64 count
 ) {
     Index i = AT;
     if (i >= count) return;
     Index c = i % (Index)channels;
-    Real factor = (Real)scale[c] / sqrt((Real)variance[c] + (Real)epsilon);
-    y[i] = (T)(((Real)x[i] - (Real)mean[c]) * factor + (Real)shift[c]);
+    Real factor = scale[c] / sqrt(variance[c] + (Real)epsilon);
+    y[i] = (T)(((Real)x[i] - mean[c]) * factor + shift[c]);
 }
 """,
 )
@@ -114,18 +117,18 @@ NORMALIZE_GRADIENT = Kernel(
     "normalize_gradient",
     """
 extern "C" __global__ void normalize_gradient(
-    const T* g, const T* x, const T* mean, const T* variance, const T* scale,
-    const T* sum, const T* along, T* gradient, double epsilon, int64 channels, int64 count
+    const T* g, const T* x, const Real* mean, const Real* variance, const Real* scale,
+    const Real* sum, const Real* along, T* gradient, double epsilon, int64 channels, int64 count
 ) {
     Index i = AT;
     if (i >= count) return;
     Index c = i % (Index)channels;
-    Real inverse = 1 / sqrt((Real)variance[c] + (Real)epsilon), mine = (Real)g[i];
+    Real inverse = 1 / sqrt(variance[c] + (Real)epsilon), mine = (Real)g[i];
     if (sum) {
-        Real rows = (Real)(count / channels), normal = ((Real)x[i] - (Real)mean[c]) * inverse;
-        mine -= (Real)sum[c] / rows + normal * ((Real)along[c] / rows);
+        Real rows = (Real)(count / channels), normal = ((Real)x[i] - mean[c]) * inverse;
+        mine -= sum[c] / rows + normal * (along[c] / rows);
     }
-    gradient[i] = (T)(mine * (Real)scale[c] * inverse);
+    gradient[i] = (T)(mine * scale[c] * inverse);
 }
 """,
 )
@@ -222,8 +225,10 @@ def _column_sums(
     per_part = max(ROWS, -(-rows // MOST_PARTS))
     count = -(-rows // per_part)
     parts = xp.empty((count, 2, channels), "float64")
-    first = xp.empty(channels, a.dtype)
-    second = xp.empty(channels, a.dtype) if both else None
+    # Of a channel's two sums there are gradients and statistics, as precise as `Real`.
+    dtype = "float32" if both and a.dtype == "float16" else a.dtype.name
+    first = xp.empty(channels, dtype)
+    second = xp.empty(channels, dtype) if both else None
     if channels and count:
         sizes = length(rows), length(channels)
         kernel.blocks(
@@ -232,5 +237,5 @@ def _column_sums(
         )  # fmt: skip
     start = a if moments else None
     numbers = length(count), length(rows), length(channels)
-    FINISH.over(a, channels, parts, start, first, second, *numbers)
+    FINISH.over(a, channels, parts, start, first, second, *numbers, Sum=TYPES[dtype][0])
     return first, second
