@@ -25,7 +25,8 @@ def arguments(function):
         return None
 
 found = {}
-for module in (cupy, cupy.cuda, cupy.random, cupy.linalg, memory, runtime):
+tricks = cupy.lib.stride_tricks
+for module in (cupy, cupy.cuda, cupy.random, cupy.linalg, cupy.lib, tricks, memory, runtime):
     found[module.__name__.replace("cupy_backends.cuda.api", "cupy.cuda")] = {
         name: arguments(getattr(module, name)) if not name.startswith("_") else None
         for name in {*dir(module), "Generator"}

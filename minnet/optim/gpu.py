@@ -29,10 +29,7 @@ extern "C" __global__ void NAME(
     Index i = AT;
     if (i >= count) return;
     bool is_trained = !mask || mask[i];
-    if (ok && !*ok) {  // a loss or gradient was not finite: all stays as it is
-        into[i] = array[i];
-        return;
-    }
+    if (ok && !*ok) return;  // a loss or gradient was not finite: all stays as it is
     // Frozen elements may hold anything, infinities too, and must not come into it.
     Real weight = is_trained ? (Real)array[i] : (Real)0;
     Real g = is_trained ? (Real)gradient[i] : (Real)0;

@@ -169,7 +169,10 @@ class Updater:
         return [stretch.gradient(gradients) for stretch in self._stretches]
 
     def update(self, flat: Sequence[Array], progress: Progress, ok: Any = None) -> None:
-        """Make the step of gradients that `flat` returned; on a GPU, unless `ok` there is False."""
+        """Make the step of gradients that `flat` returned; on a GPU, unless `ok` there is False.
+
+        Then neither what was to be read nor what was to be written is touched.
+        """
         if flat and not isinstance(flat[0], np.ndarray):
             return self._update_on_gpu(flat, progress, ok)
         rate, shrink = self._rate(progress), self._shrink(flat)
@@ -197,8 +200,16 @@ class Updater:
                     gpu.update(self.optimizer, piece, part, count, rate, shrink, ok)
                 else:
                     part = self._clipped(part, piece.mask)
-                    self._update(piece, part if shrink is None else part * shrink, count, rate, ok)
+                    if shrink is not None:
+                        part = part * shrink.astype(part.dtype)
+                    self._update(piece, part, count, rate, ok)
             stretch.stepped()
+
+    def forget(self, steps: int) -> None:
+        """Count so many steps as not made: those in which `ok` was False already."""
+        for stretch in self._stretches:
+            for one in stretch.members:
+                one.count -= steps
 
     def _rate(self, progress: Progress) -> float:
         rate = self.optimizer.learning_rate
@@ -244,23 +255,25 @@ class Updater:
         if mask is not None:
             # Frozen elements may hold anything, infinities too, and must not come into it.
             weights = xp.where(mask, array, array.dtype.type(0))
+        if ok is not None:  # what is remembered of the gradients stays finite, too
+            gradient = xp.where(ok, gradient, gradient.dtype.type(0))
         if piece.l2:
             gradient = gradient + piece.l2 * weights
         direction = self.optimizer.direction(gradient, piece.state, count)
-        before = array.copy() if ok is not None and piece.into is array else array
-        spare = None if piece.into is array else piece.into
+        spare = None if piece.into is array or ok is not None else piece.into
         change = xp.multiply(direction, rate * multiplier, out=spare)
         if piece.decay:
             sizes: Any = abs(multiplier)
             change += sizes * (rate * piece.decay) * weights
-        if mask is None:
+        if ok is not None:
+            new = array - change if mask is None else xp.where(mask, array - change, array)
+            xp.copyto(piece.into, new, where=ok)
+        elif mask is None:
             xp.subtract(array, change, out=piece.into)
         else:
             change = array - change
             xp.copyto(piece.into, array)
             xp.copyto(piece.into, change, where=mask)
-        if ok is not None:
-            xp.copyto(piece.into, before, where=~ok)
 
 
 def _amounts(net: Layer, given: Layer | None, rules: Rules, what: str) -> dict[Path, float]:

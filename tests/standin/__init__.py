@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from . import core as core_names
 from . import counts as counted
 from . import cuda as cuda_names
 from . import functions
@@ -35,18 +36,27 @@ def _modules() -> dict[str, Any]:
         "cupy.random", **{name: getattr(random_names, name) for name in random_names.NAMES.split()}
     )
     linalg = module("cupy.linalg", **functions.linalg)
+    precision = module(
+        "cupy._core._routines_linalg",
+        **{name: getattr(core_names, name) for name in core_names.NAMES.split()},
+    )
+    core = module("cupy._core", _routines_linalg=precision)
+    tricks = module("cupy.lib.stride_tricks", sliding_window_view=functions.sliding_window_view)
+    lib = module("cupy.lib", stride_tricks=tricks)
     top = module(
         "cupy",
         __version__="14.0.0",
         cuda=cuda,
         random=random,
         linalg=linalg,
+        _core=core,
+        lib=lib,
         get_default_memory_pool=cuda_names.get_default_memory_pool,
         get_default_pinned_memory_pool=cuda_names.get_default_pinned_memory_pool,
         **functions.namespace,
     )
     top.__path__ = []
-    cuda.__path__ = []
+    cuda.__path__ = core.__path__ = []
     if importlib.util.find_spec(f"{__name__}.kernels") is not None:
         from . import kernels  # they run the CUDA source on the host
 
@@ -60,6 +70,10 @@ def _modules() -> dict[str, Any]:
         "cupy.cuda.memory": cuda.memory,
         "cupy.random": random,
         "cupy.linalg": linalg,
+        "cupy._core": core,
+        "cupy._core._routines_linalg": precision,
+        "cupy.lib": lib,
+        "cupy.lib.stride_tricks": tricks,
     }
 
 

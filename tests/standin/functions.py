@@ -355,6 +355,13 @@ def fuse(*args: Any, **kwargs: Any) -> Any:
     return args[0] if args and callable(args[0]) else lambda function: function
 
 
+def sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Any:
+    found = np.lib.stride_tricks.sliding_window_view(plain(x), window_shape, axis)
+    return made(found, x._block, x)  # a view, of which NumPy has lost whose
+
+
 namespace: dict[str, Any] = {name: ufunc(name) for name in UFUNCS.split()}
 namespace["abs"] = namespace["absolute"]
 namespace |= {name: getattr(np, name) for name in SAME.split()}
