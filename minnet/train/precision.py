@@ -1,7 +1,7 @@
 """Training in lower precision on a GPU: TF32 in products of matrices, or float16 with a loss scale.
 
-With `"tf32"` the factors of products of float32 are rounded to 10 bits behind the point,
-as many as float16 has, and summed up in float32; nothing else changes.
+With `"tf32"` the factors of products of float32 are rounded to 11 significant bits, as
+many as float16 has, and summed up in float32; nothing else changes.
 
 With `"float16"` the part of a net above its frozen bottom computes in float16, on copies
 of its weights; the weights themselves, their updates, the loss, and the arrays and
@@ -25,7 +25,9 @@ from ..errors import SpecError
 from ..layers import BatchNorm
 from ..layers.base import Path, walk
 from ..net import Net
+from ..optim import Updater
 from ..optim.flat import joined
+from ..progress import Progress
 
 __all__ = ["PRECISIONS", "Half", "checked_precision", "products"]
 
@@ -81,7 +83,6 @@ class Half:
         xp = array_module(like)
         self.scale: Array = xp.full((), FIRST_SCALE, np.float32)
         self._good: Array = xp.zeros((), np.int64)  # steps since the scale was changed
-        self._usable: Array = xp.ones((), bool)
         self._net: Any = None
         self._trained: dict[Path, Tensor] = {}
 
@@ -113,33 +114,38 @@ class Half:
             for path, tensor, half in zip(self._trained, tensors, halves, strict=True)
         }
 
-    def unscaled(self, flat: Sequence[Array], ok: Array) -> list[Array]:
-        """Return gradients divided by the scale, or zeros if they overflowed; and adapt the scale.
+    def update(
+        self,
+        updater: Updater,
+        flat: Sequence[Array],
+        progress: Progress,
+        ok: Any,
+        new: Mapping[Path, Array],
+        old: Mapping[Path, Array],
+    ) -> None:
+        """Make the step of scaled gradients, from the `old` weights to the `new` ones.
 
-        Gradients that overflow with no scale at all make `ok` False.
+        If they overflowed the new ones are the old ones; for the optimizer it was a step
+        with a gradient of 0.
         """
         xp = array_module(self.scale)
-        flags = xp.stack([xp.isfinite(gradient).all() for gradient in flat])
-        usable, share = flags.all(), 1 / self.scale
+        usable = xp.stack([xp.isfinite(gradient).all() for gradient in flat]).all()
+        share = 1 / self.scale
         found = [xp.where(usable, gradient * share, np.float32(0)) for gradient in flat]
+        self._adapt(usable, ok)
+        updater.update(found, progress, ok)
+        for one, other in _pairs(list(new.values()), list(old.values())):
+            xp.copyto(one, other, where=~usable)
+
+    def _adapt(self, usable: Array, ok: Any) -> None:
+        """Change the scale; where gradients overflow without any, make `ok` False."""
+        xp = array_module(self.scale)
         xp.logical_and(ok, usable | (self.scale > 1), out=ok)
         self._good = xp.where(usable, self._good + 1, 0)
         is_time = self._good >= PATIENCE
         factor = xp.where(usable, xp.where(is_time, np.float32(2), np.float32(1)), np.float32(0.5))
         self.scale = xp.clip(self.scale * factor, np.float32(1), np.float32(LARGEST_SCALE))
         self._good = xp.where(is_time, 0, self._good)
-        self._usable = usable
-        return found
-
-    def left_out(self, new: Mapping[Path, Array], old: Mapping[Path, Array]) -> None:
-        """Put the old weights in the place of the new ones if the step is to be left out.
-
-        For the optimizer it was one with a gradient of 0.
-        """
-        skip = ~self._usable
-        xp = array_module(skip)
-        for one, other in _pairs(list(new.values()), list(old.values())):
-            xp.copyto(one, other, where=skip)
 
 
 def _same(g: Array) -> Array:

@@ -350,13 +350,8 @@ class Trainer(Recovery):
         found, amount = {}, number_of(loss)
         if self._tensors and (self._watch is not None or math.isfinite(amount)):
             found = self._gradients(loss, share)
-        return Pass(
-            amount if share == 1 else amount * share,
-            plain(outputs),
-            targets,
-            found,
-            context.updates,
-        )
+        part = amount if share == 1 else amount * share
+        return Pass(part, plain(outputs), targets, found, context.updates)
 
     def _gradients(self, loss: Any, share: float) -> dict[Path, Array]:
         if not isinstance(loss, Tensor):
@@ -365,9 +360,7 @@ class Trainer(Recovery):
                 "with operators or with functions from minnet.ops"
             )
         tensors = self._tensors
-        start: Any = None if share == 1 else share
-        if self._half is not None:
-            start = self._half.scale
+        start: Any = self._half.scale if self._half else None if share == 1 else share
         return dict(zip(tensors, gradients(loss, list(tensors.values()), start), strict=True))
 
     def _descend(self, found: dict[Path, Array]) -> None:
@@ -380,11 +373,10 @@ class Trainer(Recovery):
         arrays, spare = self._arrays, self._before
         try:
             ok = None if self._watch is None else self._watch.ok
-            if self._half is not None:
-                flat = self._half.unscaled(flat, ok)
-            self._updater.update(flat, self.progress, ok)
-            if self._half is not None:
-                self._half.left_out(spare, arrays)
+            if self._half is None:
+                self._updater.update(flat, self.progress, ok)
+            else:
+                self._half.update(self._updater, flat, self.progress, ok, spare, arrays)
             self._show(spare, arrays)
         except NonFiniteError as error:  # a length beyond what floats hold
             raise self._not_finite("its gradient is", error.path) from None
