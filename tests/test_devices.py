@@ -10,6 +10,7 @@ import minnet as mn
 from minnet.backend import device_of, move, named
 from minnet.backend.arrays import read_only
 from minnet.backend.usage import devices
+from minnet.cli import main
 
 
 @pytest.mark.parametrize(
@@ -120,3 +121,18 @@ def test_each_device_has_a_line(standin_cupy) -> None:
         "CUDA 12.9 (driver 13.0), CuPy 14.0.0"
     )
     assert second.startswith("gpu:1  Stand-in")
+
+
+def test_the_command_prints_them(standin_cupy, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices"]) == 0
+    assert capsys.readouterr().out.splitlines() == devices()
+
+
+def test_the_command_says_why_there_is_no_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert main(["devices"]) == 0
+    cpu, gpu = capsys.readouterr().out.splitlines()
+    assert cpu.startswith("cpu ")
+    assert gpu.startswith("gpu    none: a GPU is used through CuPy")

@@ -26,7 +26,11 @@ def arguments(function):
 
 found = {}
 tricks = cupy.lib.stride_tricks
-for module in (cupy, cupy.cuda, cupy.random, cupy.linalg, cupy.lib, tricks, memory, runtime):
+core = cupy._core
+for module in (
+    cupy, cupy.cuda, cupy.random, cupy.linalg, cupy.lib, tricks, memory, runtime, core,
+    core._routines_linalg,
+):
     found[module.__name__.replace("cupy_backends.cuda.api", "cupy.cuda")] = {
         name: arguments(getattr(module, name)) if not name.startswith("_") else None
         for name in {*dir(module), "Generator"}

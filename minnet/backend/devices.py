@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DeviceError, DeviceMemoryError, SpecError
 from .arrays import Array, is_array, kept
 
-__all__ = ["cupy", "device_of", "explained", "move", "named", "using"]
+__all__ = ["cupy", "device_of", "explained", "move", "named", "present", "using"]
 
 
 def named(device: Any) -> str:
@@ -69,6 +69,15 @@ def cupy(device: str = "gpu:0") -> Any:
     if int(device.partition(":")[2]) >= count:
         raise DeviceError(f"there is no {device} here: there are {count}, counted from gpu:0")
     return module
+
+
+def present(device: Any) -> str:
+    """Return the full name of a device that is there, or raise a DeviceError if it isn't."""
+    device = named(device)
+    if device != "cpu":
+        cupy(device)
+    found: str = device
+    return found
 
 
 def using(device: str) -> contextlib.AbstractContextManager[Any]:

@@ -14,7 +14,7 @@ from ..layers.base import Layer, dotted, walk
 if TYPE_CHECKING:
     from .arrays import Arrays
 
-__all__ = ["brought", "check_same_device", "moved", "on", "place_of", "told"]
+__all__ = ["brought", "check_same_device", "moved", "on", "place_of", "returned", "told"]
 
 AnyNet = TypeVar("AnyNet", bound="Arrays")
 
@@ -53,6 +53,19 @@ def moved(net: AnyNet, device: Any) -> AnyNet:
             error.path = path
             raise
     return net.with_arrays(there) if there else net
+
+
+def returned(net: AnyNet, begun: Arrays, given: AnyNet) -> AnyNet:
+    """Return a net that came of `begun` on the device of `given`, of which `begun` is a copy.
+
+    Its arrays that are still those of `begun` are the very ones of `given`.
+    """
+    if begun is given:
+        return net
+    before = begun.arrays()
+    changed = {path: a for path, a in net.arrays().items() if a is not before.get(path)}
+    place = place_of(given) or "cpu"
+    return given.with_arrays({path: move(a, place) for path, a in changed.items()})
 
 
 def check_same_device(net: Any, given: Any) -> None:

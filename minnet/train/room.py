@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ..backend.devices import explained
 from ..errors import DeviceMemoryError
 
-__all__ = ["advised"]
+__all__ = ["advised", "tried"]
+
+Result = TypeVar("Result")
+
+
+def tried(step: Callable[[], Result], count: int, attempt: Callable[[int], Any]) -> Result:
+    """Return what a step on so many examples gives, or raise what `advised` makes of an error."""
+    try:
+        return step()
+    except MemoryError as error:
+        found = error  # raised below, where the arrays of the step are gone
+    raise advised(found, count, attempt)
 
 
 def advised(error: MemoryError, count: int, attempt: Callable[[int], Any]) -> MemoryError:

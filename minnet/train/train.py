@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..backend import named, using
+from ..backend import using
+from ..backend.devices import present
 from ..checks import positive
 from ..data import ArraySource, ClassDecoder, Source
 from ..errors import DataError, MinnetWarning, SpecError
@@ -159,7 +160,7 @@ def train(
     objective = choose_objective(net, loss)
     whole = source_for(net, data)
     source, rows, held, held_rows = hold_out(whole, validation, net, seed)
-    place = net.device if device is None else named(device)
+    place = net.device if device is None else present(device)
     check_places(whole, place)
     with using(place):
         prepared = _prepared(net, whole, objective, seed)

@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import Tensor, gradients
-from ..backend import Array, move, using
+from ..backend import Array, using
 from ..checks import boolean, positive
 from ..errors import NonFiniteError, SpecError
 from ..layers.base import Context, Path
 from ..multipliers import MultiplierTable, Rules
 from ..multipliers import multipliers as resolve_multipliers
 from ..net import Net
+from ..net.place import returned
 from ..net.threaded import Hands, count_of, join, part_of
 from ..optim import Adam, Optimizer, Updater
 from ..optim.flat import packed
 from ..progress import Progress
+from .capture import Capture
 from .checks import check_counts, check_initialized, is_finite
 from .dense import Dense
 from .feed import encoded
@@ -29,7 +31,7 @@ from .objective import LossSpec, choose_objective
 from .parts import Pass, is_divisible, number_of, plain, summed
 from .precision import Half, checked_precision, products
 from .recovery import Recovery
-from .room import advised
+from .room import tried
 from .watch import Watch
 
 __all__ = ["Trainer"]
@@ -103,6 +105,7 @@ class Trainer(Recovery):
         threads: int | None = None,
         device: str | None = None,
         precision: str = "float32",
+        capture: bool = True,
     ) -> None:
         if not isinstance(net, Net):
             raise SpecError(f"expected a Chain or Graph to train, got {type(net).__name__}")
@@ -128,6 +131,7 @@ class Trainer(Recovery):
         self._multipliers: Mapping[Path, Any] = {}
         self._dense_flat: list[Array] | None = None
         self.precision = checked_precision(precision, net)
+        self._captures = boolean(capture, "capture")
         with using(self.device):
             arrays = net.arrays().values()
             self._half = Half(next(iter(arrays))) if self.precision == "float16" else None
@@ -160,12 +164,7 @@ class Trainer(Recovery):
 
     def at_home(self, there: Net) -> Net:
         """Return a net that `there` gave where the given one was; what is frozen is that one's."""
-        place = self._given.device
-        if place == self.device:
-            return there
-        before = self._begun.arrays()
-        changed = {path: a for path, a in there.arrays().items() if a is not before.get(path)}
-        return self._given.with_arrays({path: move(a, place) for path, a in changed.items()})
+        return returned(there, self._begun, self._given)
 
     @property
     def trainable(self) -> tuple[Path, ...]:
@@ -224,6 +223,9 @@ class Trainer(Recovery):
         self.bottom = Bottom(self._live, self._hands)
         if self._half is not None:
             self._half.use(self.bottom.above)
+        above, work = self.bottom.above, partial(self._pass, 0, 1.0)
+        captures = self._captures and bool(now)
+        self._capture = Capture.of(above, self.objective, work, self.device) if captures else None
         is_here = self.device == "cpu"
         self._is_divisible = is_here and is_divisible(self.bottom.above, self.objective)
         self._dense = Dense.of(self.bottom.above, self.objective, self._arrays)
@@ -314,19 +316,17 @@ class Trainer(Recovery):
 
     def _tried(self, features: Any, targets: Any) -> list[Pass]:
         """Go forward and back over a batch, or say which one a GPU would have room for."""
-        try:
-            return self._passes(features, targets)
-        except MemoryError as error:
-            found = error
 
         def attempt(size: int) -> None:
             some = slice(0, size)
-            self._pass(0, part_of(features, some), part_of(targets, some), 1.0)
+            self._pass(0, 1.0, part_of(features, some), part_of(targets, some), self._state)
 
-        raise advised(found, count_of(targets), attempt)
+        return tried(lambda: self._passes(features, targets), count_of(targets), attempt)
 
     def _passes(self, features: Any, targets: Any) -> list[Pass]:
         """Go forward and back over a batch, divided among the threads."""
+        if self._capture is not None:
+            return [self._capture(features, targets, self._state, id(self._arrays))]
         parts = self._hands.divide(count_of(targets), self._is_divisible)
         while len(self._randoms) < len(parts):
             self._randoms.append(np.random.default_rng([self._seed, 1, len(self._randoms)]))
@@ -334,16 +334,18 @@ class Trainer(Recovery):
 
         def work(number: int, part: slice) -> Pass:
             some = part_of(features, part), part_of(targets, part)
-            return self._pass(number, *some, (part.stop - part.start) / count)
+            return self._pass(number, (part.stop - part.start) / count, *some, self._state)
 
         passes = self._hands.do(work, parts)
         if self._dense is not None:
             self._dense.make_room(features)
         return passes
 
-    def _pass(self, number: int, features: Any, targets: Any, share: float) -> Pass:
+    def _pass(
+        self, number: int, share: float, features: Any, targets: Any, state: Mapping[Path, Array]
+    ) -> Pass:
         """Go forward and back over a share of a batch, as the thread of this number."""
-        context = Context(self._randoms[number], updates=dict(self._state))
+        context = Context(self._randoms[number], updates=dict(state))
         outputs = (self._half or self.bottom.above).apply(features, context)
         targets = self.objective.fitted(outputs, targets)
         loss = self.objective(outputs, targets)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib.util
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,14 +18,11 @@ from typing import Any
 from . import core as core_names
 from . import counts as counted
 from . import cuda as cuda_names
-from . import functions
+from . import functions, graphs, kernels
 from . import random as random_names
 from .counts import Counts, Room, counting, counts, launched
 
 __all__ = ["Counts", "counting", "counts", "cupy", "install", "installed", "launched", "reset"]
-
-KERNELS = ("ElementwiseKernel", "RawKernel", "RawModule", "ReductionKernel")
-
 
 def _modules() -> dict[str, Any]:
     """Return CuPy's modules, by name."""
@@ -53,16 +49,12 @@ def _modules() -> dict[str, Any]:
         lib=lib,
         get_default_memory_pool=cuda_names.get_default_memory_pool,
         get_default_pinned_memory_pool=cuda_names.get_default_pinned_memory_pool,
+        RawKernel=kernels.RawKernel,  # which runs the CUDA source on the host
         **functions.namespace,
     )
     top.__path__ = []
     cuda.__path__ = core.__path__ = []
-    if importlib.util.find_spec(f"{__name__}.kernels") is not None:
-        from . import kernels  # they run the CUDA source on the host
-
-        for name in KERNELS:
-            if hasattr(kernels, name):
-                setattr(top, name, getattr(kernels, name))
+    cuda.Graph, cuda.using_allocator = graphs.Graph, graphs.using_allocator
     return {
         "cupy": top,
         "cupy.cuda": cuda,
@@ -77,6 +69,7 @@ def _modules() -> dict[str, Any]:
     }
 
 
+graphs.wrap(functions.namespace, functions.ufunc, kernels.RawKernel, cuda_names.Stream)
 MODULES = _modules()
 cupy = MODULES["cupy"]
 
@@ -87,7 +80,7 @@ def reset(devices: int = 2, memory: int = 8 << 30) -> None:
     counted.counts.__init__()  # type: ignore[misc]
     # Arrays that are still there give their memory back to the rooms they had it from.
     counted.rooms[:] = [Room(memory) for _ in range(devices)]
-    counted.current[:] = [0]
+    counted.stack()[:] = [0]
 
 
 def install(devices: int = 2, memory: int = 8 << 30) -> Any:

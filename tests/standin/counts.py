@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -125,7 +126,7 @@ class Room:
 
 
 rooms = [Room(), Room()]
-current = [0]  # the device in use, a stack
+in_use = threading.local()  # each thread has its own device in use
 
 
 class Block:
@@ -142,4 +143,13 @@ class Block:
 
 def here() -> int:
     """Return the number of the device in use."""
-    return current[-1]
+    number: int = stack()[-1]
+    return number
+
+
+def stack() -> list[int]:
+    """Return the devices that were made the one in use, one inside another."""
+    if not hasattr(in_use, "stack"):
+        in_use.stack = [0]
+    found: list[int] = in_use.stack
+    return found

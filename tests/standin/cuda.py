@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import counts as counted
-from .counts import Block, OutOfMemoryError, current, here, rooms
+from .counts import Block, OutOfMemoryError, here, rooms, stack
 
 
 class Device:
@@ -33,14 +33,14 @@ class Device:
         return hash(self.id)
 
     def __enter__(self) -> Device:
-        current.append(self.id)
+        stack().append(self.id)
         return self
 
     def __exit__(self, *error: object) -> None:
-        current.pop()
+        stack().pop()
 
     def use(self) -> None:
-        current[-1] = self.id
+        stack()[-1] = self.id
 
     def synchronize(self) -> None:
         counted.counts.waits += 1
