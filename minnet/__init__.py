@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` says the same to Python
     from . import data, layers, measure, models, ops, optim, study
     from .autodiff import Tensor, check_grad, grad, gradients, value_and_grad
+    from .backend import free, memory
     from .data import (
         ClassDecoder,
         ClassEncoder,
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; `_NAMES` says the same 
     from .draw import summary
     from .errors import (
         DataError,
+        DeviceError,
+        DeviceMemoryError,
         FormatError,
         GradientError,
         MinnetError,
@@ -87,6 +90,8 @@ __all__ = [
     "DataError",
     "Dataset",
     "Deconv",
+    "DeviceError",
+    "DeviceMemoryError",
     "Dropout",
     "Elementwise",
     "Embedding",
@@ -133,6 +138,7 @@ __all__ = [
     "confusion",
     "data",
     "evaluate",
+    "free",
     "grad",
     "gradients",
     "gradual_unfreeze",
@@ -140,6 +146,7 @@ __all__ = [
     "layerwise",
     "load",
     "measure",
+    "memory",
     "models",
     "multipliers",
     "ops",
@@ -157,11 +164,12 @@ __version__ = "0.1.0"
 # The names of each submodule that are minnet's own, too.
 _NAMES = {
     "autodiff": "Tensor check_grad grad gradients value_and_grad",
+    "backend": "free memory",
     "data": "ClassDecoder ClassEncoder Dataset FunctionEncoder ImageEncoder ScalarDecoder",
     "draw": "summary",
     "errors": """
-        DataError FormatError GradientError MinnetError MinnetWarning NonFiniteError
-        PathError ShapeError SpecError
+        DataError DeviceError DeviceMemoryError FormatError GradientError MinnetError
+        MinnetWarning NonFiniteError PathError ShapeError SpecError
     """,
     "io": "load save",
     "layers": """

@@ -1,4 +1,4 @@
-"""The `minnet` command: studies, what is installed, and what is in a saved net."""
+"""The `minnet` command: studies, what is installed or there, and what is in a saved net."""
 
 from __future__ import annotations
 
@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"minnet {minnet.__version__}")
     commands = whole.add_subparsers(dest="command", required=True)
     commands.add_parser("info", help="show the versions of minnet and what it works with")
+    commands.add_parser("devices", help="show what there is to compute on: the CPU and each GPU")
     one = commands.add_parser("summary", help="show the layers and arrays of a saved net")
     one.add_argument("file", metavar="FILE.npz", help="a file written by net.save")
     _add_study(commands.add_parser("study", help="study how transferable features are"))
@@ -109,12 +110,20 @@ def _info(options: argparse.Namespace) -> int:
     return 0
 
 
+def _devices(options: argparse.Namespace) -> int:
+    from .backend.usage import devices
+
+    print("\n".join(devices()))
+    return 0
+
+
 def _summary(options: argparse.Namespace) -> int:
     print(summary(options.file))
     return 0
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "devices": _devices,
     "info": _info,
     "summary": _summary,
     "study": _study,

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 __all__ = [
     "DataError",
+    "DeviceError",
+    "DeviceMemoryError",
     "FormatError",
     "GradientError",
     "MinnetError",
@@ -71,6 +73,14 @@ class DataError(MinnetError, ValueError):
 
 class FormatError(MinnetError, ValueError):
     """A file that isn't what it should be: truncated, altered, foreign or too new."""
+
+
+class DeviceError(MinnetError, RuntimeError):
+    """A device that isn't there, or arrays of several devices in one computation."""
+
+
+class DeviceMemoryError(DeviceError, MemoryError):
+    """A GPU has no room for an array."""
 
 
 class GradientError(MinnetError, AssertionError):

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 # Tests run side by side, each with one thread for its matrix products: more would only wait for
 # each other. NumPy reads this when it is first imported.
@@ -11,6 +12,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import hypothesis
 import numpy as np
 import pytest
+import standin
 
 hypothesis.settings.register_profile(
     "minnet",
@@ -27,6 +29,14 @@ hypothesis.settings.load_profile("minnet")
 def random() -> np.random.Generator:
     """A generator that gives every test the same numbers."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def standin_cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """CuPy for one test: the stand-in, on which ops use the array module and no kernels."""
+    monkeypatch.setattr("minnet.ops.gpu.takes", lambda *arrays: False)
+    with standin.installed() as module:
+        yield module
 
 
 @pytest.fixture

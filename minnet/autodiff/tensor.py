@@ -243,7 +243,7 @@ def _op(name: str, *inputs: Any) -> Tensor:
 
 def _floating(data: Any) -> Array:
     array = data if is_array(data) else np.asarray(data)
-    if array.dtype == np.float64 and not isinstance(data, np.ndarray | np.generic):
+    if array.dtype == np.float64 and array is not data and not isinstance(data, np.generic):
         array = array.astype(np.float32)  # Python numbers: minnet's default precision
     if not np.issubdtype(array.dtype, np.floating):
         raise DataError(

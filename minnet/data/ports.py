@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from ..backend import Array
+from ..backend import Array, is_array, move
 from ..errors import DataError
 from .rows import LABELS, NUMBERS, Rows, as_rows, row_count, take_rows
 
@@ -32,7 +32,8 @@ def examples(
         what = "inputs" if len(x) == 1 else f"input {port!r}"
         x[port] = as_rows(rows, what, None if is_encoded else NUMBERS)
     for port, rows in y.items():
-        y[port] = as_rows(rows, "labels" if len(y) == 1 else f"output {port!r}", LABELS)
+        here = move(rows, "cpu") if is_array(rows) else rows  # labels are read, not computed with
+        y[port] = as_rows(here, "labels" if len(y) == 1 else f"output {port!r}", LABELS)
     return x, y
 
 

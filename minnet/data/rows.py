@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..backend import Array, is_array
+from ..backend import Array, array_module, is_array
 from ..checks import positive
 from ..errors import DataError, SpecError
 
@@ -139,7 +139,8 @@ def take_rows(rows: Rows, indices: Array) -> Any:
     if not hasattr(rows, "shape"):
         return [rows[int(i)] for i in indices]
     if is_array(rows) and not isinstance(rows, np.memmap):
-        return rows[_as_slice(indices)]
+        span = _as_slice(indices)
+        return rows[span if isinstance(span, slice) else array_module(rows).asarray(span)]
     if isinstance(span := _as_slice(indices), slice):
         return _checked(rows[span], len(indices))
     unique, places = np.unique(indices, return_inverse=True)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..autodiff import value
-from ..backend import Array
+from ..backend import Array, move
 from ..errors import FormatError, MinnetError
 from ..layers.base import Layer, Path, dotted, walk
 from ..net import Net
@@ -86,7 +86,7 @@ def _write(header: Any, arrays: dict[str, Any], file: BinaryIO) -> None:
             member.write(json.dumps(header, indent=1).encode())
         for name, array in arrays.items():
             with _member(archive, f"{name}.npy") as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, move(array, "cpu"), allow_pickle=False)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> Any:

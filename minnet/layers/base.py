@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar, dataclass_transform
 import numpy as np
 
 from ..autodiff import Tensor
-from ..backend import Array, Shape, read_only
+from ..backend import Array, Shape, move, read_only
 from ..errors import PathError, ShapeError, SpecError
 
 __all__ = [
@@ -195,6 +195,21 @@ class Layer:
         new._settle(_arrays=kept, _checked_shape=None)
         return new
 
+    def __copy__(self) -> Self:
+        new = object.__new__(type(self))
+        new.__setstate__(self.__dict__)
+        return new
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new = memo[id(self)] = object.__new__(type(self))
+        new.__setstate__({name: copy.deepcopy(one, memo) for name, one in self.__dict__.items()})
+        return new
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For pickling alone: whoever unpickles it may have no GPU.
+        arrays = {name: _on_host(array) for name, array in self._arrays.items()}
+        return {**self.__dict__, "_arrays": arrays}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Copying and unpickling make arrays that can be written to.
         arrays = {name: _kept(array) for name, array in state["_arrays"].items()}
@@ -290,6 +305,10 @@ class Layer:
 def _kept(array: Any) -> Any:
     """Return an array as a layer keeps it: read-only, unless it is a Tensor."""
     return array if isinstance(array, Tensor) else read_only(array)
+
+
+def _on_host(array: Any) -> Any:
+    return array if isinstance(array, Tensor) else move(array, "cpu")
 
 
 def walk(part: Layer, path: Path = ()) -> Iterator[tuple[Path, Layer]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, Shape
+from ..backend import Array, Shape, is_array, move
 from ..data.labels import Label, class_list, label_indices, listing
 from ..errors import DataError, MinnetWarning, ShapeError
 
@@ -17,7 +17,7 @@ __all__ = ["class_indices", "feature_matrix", "one_hot", "same_count", "warn_if_
 def feature_matrix(x: Any, what: str = "features") -> Array:
     """Return features as an array (N, D) of finite float32 or float64, or raise."""
     try:
-        array = np.asarray(x)
+        array = move(x, "cpu") if is_array(x) else np.asarray(x)
     except ValueError as error:
         raise DataError(f"{what}: expected an array of numbers: {error}") from None
     if array.dtype.kind not in "biuf":

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, is_array, move
 from ..data.rows import as_rows, batch_indices, row_count, take_rows
 from ..errors import DataError, PathError, ShapeError, SpecError
 from ..net import Net
 from ..net.parts import parse_path
+from ..net.place import brought
 
 __all__ = ["features"]
 
@@ -76,6 +77,8 @@ def features(net: Net, x: Any, at: Any, pool: str | None = "mean", *, batch_size
     found: dict[Any, Array] = {}
     for indices in batch_indices(count, batch_size, None):
         batch = {port: take_rows(values, indices) for port, values in rows.items()}
+        encoded = {port: end for port, end in net._ends().items() if hasattr(end, "encode")}
+        batch = {p: part if p in encoded else brought(part, net) for p, part in batch.items()}
         outputs = net.outputs(batch if len(batch) > 1 else batch[net.input_names[0]], places)
         for where in places:
             part = _pooled(outputs[where], len(indices), pool, where)
@@ -113,7 +116,7 @@ def _pooled(outputs: Any, count: int, pool: str | None, where: Any) -> Array:
             "gives the one you mean",
             path,
         )
-    array = np.asarray(outputs)
+    array = move(outputs, "cpu") if is_array(outputs) else np.asarray(outputs)
     if not np.isfinite(array).all():
         raise DataError("some outputs are infinite or not a number", path)
     if array.ndim <= 2 or pool == "flatten":

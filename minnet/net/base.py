@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from ..layers.base import Context
 from .arrays import Arrays
 from .call import Entrance, call, inner_outputs
+from .place import moved, place_of
 
 __all__ = ["Net"]
 
@@ -42,6 +43,46 @@ class Net(Arrays):
         """What comes in at each port, which is asked for with every batch."""
         dtype, whole = self.dtype, self._integer_ports()
         return {port: Entrance.of(end, dtype, port in whole) for port, end in self._ends().items()}
+
+    @cached_property
+    def _place(self) -> str | None:
+        """The device that the net's arrays are on, None without arrays."""
+        return place_of(self)
+
+    @property
+    def device(self) -> str:
+        """The device that the net's arrays are on, and so where it runs: `"cpu"` or `"gpu:0"`.
+
+        Raises
+        ------
+        DeviceError
+            If they are on several.
+        """
+        return self._place or "cpu"
+
+    def to(self, device: str) -> Self:
+        """Return the net on another device, or the same object if it is there already.
+
+        Parameters
+        ----------
+        device
+            `"cpu"`, `"gpu"` or, of several, `"gpu:1"`.
+
+        Raises
+        ------
+        DeviceError
+            If there is no such device.
+        DeviceMemoryError
+            If it has no room for the net.
+
+        Examples
+        --------
+        >>> import minnet as mn
+        >>> net = mn.Chain(2, input=3).initialize()
+        >>> net.to("cpu") is net, net.device
+        (True, 'cpu')
+        """
+        return moved(self, device)
 
     def apply(self, x: Any, context: Context | None = None) -> Any:
         """Compute the outputs for an encoded batch, as a layer of another net does.

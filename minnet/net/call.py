@@ -11,11 +11,12 @@ import numpy as np
 
 from .. import ops
 from ..autodiff import Tensor
-from ..backend import Array, array_module, is_array
+from ..backend import Array, array_module, is_array, move
 from ..errors import DataError, PathError, ShapeError, SpecError
 from ..layers.base import Path
 from .inner import tapped
 from .parts import parse_path, shape_of
+from .place import brought, check_same_device, on
 from .threaded import Hands, Work, join, part_of
 
 if TYPE_CHECKING:
@@ -132,9 +133,11 @@ def by_port(net: Net, x: Any) -> dict[str, Any]:
 def prepared(net: Net, given: Mapping[str, Any]) -> tuple[Any, bool]:
     """Return the encoded batch for each input, and whether it is one example made a batch."""
     if any(isinstance(part, Tensor) for part in given.values()):
+        check_same_device(net, given)
         for port, part in given.items():
             _check_batch(net, port, part)
         return _unwrapped(given), False
+    check_same_device(net, {port: x for port, x in given.items() if is_array(x)})
     batch: dict[str, Array] = {}
     singles: set[bool] = set()
     for port, part in given.items():
@@ -151,7 +154,7 @@ def prepared(net: Net, given: Mapping[str, Any]) -> tuple[Any, bool]:
         singles.add(single)
         if single:
             part = part[None] if is_array(part) else [part]
-        batch[port] = encode(net, part, port)
+        batch[port] = brought(encode(net, part, port), net)
         _check_finite(batch[port])
     if len(singles) > 1:
         raise DataError("some inputs are single examples and others batches: give all alike")
@@ -186,16 +189,17 @@ def batches(x: Any, size: int) -> Iterator[tuple[Any, int]]:
 def call(net: Net, x: Any, give: Any = None) -> Any:
     """Run a net on an example, a batch, a list or what its encoder takes; see `Net.__call__`."""
     given = by_port(net, x)
-    batch, single = prepared(net, given)
-    if any(isinstance(part, Tensor) for part in given.values()):
-        return net.apply(batch)
-    if single:  # there is nothing to divide
-        return _decoded(net, net.apply(batch), single, give)
-    with _hands() as hands:
-        work = Work([net])
-        parts = batches(batch, hands.batch_size(work))
-        outputs = join([hands.map(net.apply, rows, work) for rows, _ in parts])
-    return _decoded(net, outputs, single, give)
+    with on(net):
+        batch, single = prepared(net, given)
+        if any(isinstance(part, Tensor) for part in given.values()):
+            return net.apply(batch)
+        if single:  # there is nothing to divide
+            return _decoded(net, net.apply(batch), single, give)
+        with _hands() as hands:
+            work = Work([net])
+            parts = batches(batch, hands.batch_size(work))
+            outputs = join([hands.map(net.apply, rows, work) for rows, _ in parts])
+        return _decoded(net, outputs, single, give)
 
 
 @contextlib.contextmanager
@@ -220,6 +224,7 @@ def _decoded(net: Net, outputs: Any, single: bool, give: Any) -> Any:
         return outputs[0] if single else outputs
     if net.output is None:
         raise SpecError(f"give={give!r} needs a decoder: make the net with output=...")
+    outputs = move(outputs, "cpu")  # answers are for people
     if np.isnan(outputs).any():
         raise DataError("the net's outputs hold NaN, which nothing can be read from")
     decoded = net.output.decode(outputs, give)
@@ -239,17 +244,19 @@ def inner_outputs(net: Net, x: Any, at: Any) -> Any:
     seen: dict[Path, list[Any]] = {path: [] for path in paths.values()}
     watched = tapped(net, seen)
     given = by_port(net, x)
-    batch, single = prepared(net, given)
-    if any(isinstance(part, Tensor) for part in given.values()):
-        watched.apply(batch)
-        return {where: seen[path][0] for where, path in paths.items()}
-    parts = batches(batch, Hands().batch_size(Work([net])))
-    counts = [count for rows, count in parts if watched.apply(rows) is not None]
-    found = {}
-    for where, path in paths.items():
-        whole = join([_for_all(out, count) for out, count in zip(seen[path], counts, strict=True)])
-        found[where] = _first(whole) if single else whole
-    return found
+    with on(net):
+        batch, single = prepared(net, given)
+        if any(isinstance(part, Tensor) for part in given.values()):
+            watched.apply(batch)
+            return {where: seen[path][0] for where, path in paths.items()}
+        parts = batches(batch, Hands().batch_size(Work([net])))
+        counts = [count for rows, count in parts if watched.apply(rows) is not None]
+        found = {}
+        for where, path in paths.items():
+            all_ = (_for_all(out, count) for out, count in zip(seen[path], counts, strict=True))
+            whole = join(list(all_))
+            found[where] = _first(whole) if single else whole
+        return found
 
 
 def _for_all(outputs: Any, count: int) -> Any:

@@ -14,6 +14,7 @@ from ..layers.base import Context, Layer, Multiplier
 from .chain_surgery import ChainSurgery
 from .fit import final_shape, only_moves, sized
 from .parts import check_name, parse_path
+from .place import told
 from .shorthand import as_layer
 from .structure import Run, Structure
 
@@ -247,6 +248,8 @@ def _through(parts: Iterable[tuple[str | int, Layer]], x: Any, run: Run) -> Any:
             x = run(key, part, x)
         except MinnetError as error:
             raise error.inside(key) from None
+        except (MemoryError, TypeError) as error:
+            raise told(error, key, part, x) from error.__cause__
     return x
 
 

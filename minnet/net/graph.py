@@ -12,6 +12,7 @@ from ..layers.base import Context, Layer, Multiplier
 from .fit import only_moves, sized
 from .graph_surgery import GraphSurgery
 from .parts import check_name, parse_path
+from .place import told
 from .shorthand import as_layer
 from .structure import Run, Structure
 from .wiring import (
@@ -160,6 +161,8 @@ class Graph(GraphSurgery):
                 values[key] = run(key, part, taken[0] if part.input_count == 1 else taken or None)
             except MinnetError as error:
                 raise error.inside(key) from None
+            except (MemoryError, TypeError) as error:
+                raise told(error, key, part, taken) from error.__cause__
             for done in self._last_use.get(key, ()):
                 del values[done]
         outputs = {port: pick(values, self._wiring[port][0]) for port in self.output_names}

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, move
 from ..checks import number, positive
 from ..errors import MinnetError, SpecError
 from ..layers.base import ArraySpec, Layer, Path, dotted
 from .fit import check_fit
 from .parts import is_known, parse_shape
+from .place import place_of
 
 if TYPE_CHECKING:
     from .structure import Structure
@@ -102,11 +103,13 @@ class Maker:
     draw: Draw
     only_missing: bool
     dtype: Any
+    place: str
 
     def array(self, spec: ArraySpec, path: Path) -> Array:
         """Make one array; its random numbers depend on the seed and its own path alone."""
         if spec.initial != "weight":
-            return np.full(spec.shape, 1.0 if spec.initial == "ones" else 0.0, self.dtype)
+            value = 1.0 if spec.initial == "ones" else 0.0
+            return move(np.full(spec.shape, value, self.dtype), self.place)
         random = np.random.default_rng([self.seed, zlib.crc32(dotted(path).encode())])
         drawn = np.asarray(self.draw(spec, random))
         if drawn.shape != spec.shape or drawn.dtype.kind not in "buif":
@@ -115,7 +118,7 @@ class Maker:
                 f"of shape {drawn.shape}",
                 path[-1:],
             )
-        return drawn.astype(self.dtype)
+        return move(drawn.astype(self.dtype), self.place)
 
     def fill(self, part: Layer, shape: Any, path: Path = ()) -> Layer:
         """Return `part` with its arrays for inputs of `shape`; itself if nothing is to make."""
@@ -150,7 +153,8 @@ def initialized(
     dtype = np.dtype(net.dtype if dtype is None else dtype)  # type: ignore[attr-defined]
     if dtype.kind != "f":
         raise SpecError(f"nets compute with floating-point numbers, not with {dtype}")
-    maker = Maker(positive(seed, "seed", 0), method_called(method), bool(only_missing), dtype)
+    seed, draw, place = positive(seed, "seed", 0), method_called(method), place_of(net) or "cpu"
+    maker = Maker(seed, draw, bool(only_missing), dtype, place)
     given = None if input_shape is None else net._checked_input(parse_shape(input_shape))
     shape = net.input_shape if given is None else given
     if not is_known(shape):

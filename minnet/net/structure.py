@@ -88,7 +88,8 @@ class Structure(Layer):
         raise FrozenInstanceError(f"can't delete {name!r}: a net is never changed")
 
     def _settle(self, **options: Any) -> None:
-        vars(self).pop("_entrances", None)  # which was worked out from what is changed now
+        for name in ("_entrances", "_place"):  # worked out from what is changed now
+            vars(self).pop(name, None)
         super()._settle(**options)
 
     def _changed(self, **attributes: Any) -> Self:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
 
-from ..backend import array_module
+from ..autodiff import value
+from ..backend import array_module, device_of
 from ..buffers import Buffers
 from ..errors import MinnetError
 from ..layers import Constant, Conv, Deconv
@@ -15,7 +16,7 @@ from ..layers.base import Layer, walk
 from ..threads import available_threads, divided, in_parts, sharing
 from .structure import Structure
 
-__all__ = ["Hands", "Work", "count_of", "join", "multiplications", "part_of"]
+__all__ = ["Hands", "Work", "count_of", "is_on_host", "join", "multiplications", "part_of"]
 
 Result = TypeVar("Result")
 
@@ -134,9 +135,10 @@ class Work:
     def of(self, batch: Any) -> float:
         """Return how many microseconds a thread takes for an example; 0 if it is not to be shared.
 
-        Nets without convolutions are mostly products of large matrices, which BLAS shares better.
+        Nets without convolutions are mostly products of large matrices, which BLAS shares better;
+        a GPU divides the work by itself.
         """
-        if not self.is_convolutional:
+        if not self.is_convolutional or not is_on_host(batch):
             return 0.0
         shape, key = _example_shape(batch)
         if key not in self._known:
@@ -178,6 +180,12 @@ def _example_shape(batch: Any) -> tuple[Any, Any]:
 def count_of(batch: Any) -> int:
     """Return the number of examples in a batch, or a dict of batches by port."""
     return len(next(iter(batch.values())) if isinstance(batch, Mapping) else batch)
+
+
+def is_on_host(batch: Any) -> bool:
+    """Tell whether threads can share the work on a batch: a GPU divides it by itself."""
+    first = next(iter(batch.values())) if isinstance(batch, Mapping) else batch
+    return device_of(value(first)) == "cpu"
 
 
 def part_of(batch: Any, part: slice) -> Any:

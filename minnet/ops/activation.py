@@ -10,6 +10,7 @@ import numpy as np
 from ..autodiff import record
 from ..backend import Array
 from ..buffers import new_array
+from . import gpu
 from .inputs import array
 
 __all__ = ["gelu", "leaky_ramp", "ramp", "sigmoid", "softplus", "tanh"]
@@ -73,6 +74,9 @@ def ramp(x: Any) -> Any:
     array([0., 0., 2.])
     """
     a = array(x)
+    if gpu.takes(a):
+        y = gpu.activation.ramp(a)
+        return record(y, (x, lambda g: gpu.activation.ramp_gradient(g, y)))
     data = np.maximum(a, 0, out=new_array(a.shape, a.dtype, a))
 
     def backward(g: Array) -> Any:

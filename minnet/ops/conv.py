@@ -16,7 +16,7 @@ from typing import Any
 from ..autodiff import record
 from ..backend import Array, Shape, array_module
 from ..errors import ShapeError
-from . import wide
+from . import gpu, wide
 from .checks import Amount, array_of, per_axis
 from .kernels import sum_of_rows
 from .sweep import Sweep
@@ -196,6 +196,9 @@ def _with_bias(y: Array, bias: Any, *inputs: Any) -> Any:
     if b.shape != y.shape[-1:]:
         raise ShapeError(f"expected a bias of shape {y.shape[-1:]}, got {b.shape}")
     xp = array_module(y)
+    if gpu.takes(y, b):
+        y += b
+        return record(y, *inputs, (bias, sum_of_rows))
     y = xp.ascontiguousarray(y, dtype=xp.result_type(y, b))
     # Rows of several positions at once: adding is twice as fast in longer runs.
     rows = y.reshape(math.prod(y.shape[:-2]), y.shape[-2] * len(b))
@@ -234,6 +237,8 @@ def _correlate(a: Array, w: Array, sweep: Sweep) -> Array:
     """Take the product of the weight with what the window sees at every position."""
     if wide.is_wide(a, sweep):
         return wide.correlate(a, w, sweep)
+    if gpu.takes_windows(sweep, a, w):
+        return gpu.windows.correlate(a, w, sweep)  # type: ignore[no-any-return]
     outputs = w.shape[-1]
     k = math.prod(w.shape[:-1])
     by_group = w.reshape(k, sweep.groups, outputs // sweep.groups).swapaxes(0, 1)
@@ -245,6 +250,8 @@ def _weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     """Return the weight's gradient, from the input and the gradient at the output."""
     if wide.is_wide(a, sweep):
         return wide.weight_gradient(a, g, sweep)
+    if gpu.takes_windows(sweep, a, g):
+        return gpu.windows.weight_gradient(a, g, sweep)  # type: ignore[no-any-return]
     gradient = _columns(a, sweep).swapaxes(1, 2) @ _by_group(g, sweep)
     channels = a.shape[-1] // sweep.groups
     return gradient.swapaxes(0, 1).reshape(*sweep.window, channels, g.shape[-1])
@@ -258,6 +265,8 @@ def _spread(g: Array, w: Array, sweep: Sweep) -> Array:
     """
     if wide.is_wide(g, sweep):
         return wide.spread(g, w, sweep)
+    if gpu.takes_windows(sweep, g, w):
+        return gpu.windows.spread(g, w, sweep)  # type: ignore[no-any-return]
     by_group = _by_group(g, sweep)
     split = (*w.shape[:-1], sweep.groups, w.shape[-1] // sweep.groups)
     turned = w.reshape(split).swapaxes(-1, -3).swapaxes(-3, -2)  # (KH, KW, G, out, channels)

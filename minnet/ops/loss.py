@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import record
-from ..backend import Array, array_module
+from ..autodiff import Tensor, record
+from ..backend import Array, array_module, is_array
 from ..errors import DataError, ShapeError
+from . import gpu
 from .checks import array_of, floating
 
 __all__ = [
@@ -45,7 +46,8 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     ShapeError
         If the targets have neither shape.
     DataError
-        If an index is not one of the C classes, or the batch is empty.
+        If an index is not one of the C classes, or the batch is empty. On a GPU the loss
+        is NaN for such an index: telling would make the host wait.
 
     Examples
     --------
@@ -54,8 +56,14 @@ def cross_entropy(logits: Any, targets: Any) -> Any:
     0.3466
     """
     z = floating(logits)
-    t = _check_targets("cross_entropy", z, targets)
-    below = np.ascontiguousarray(z - z.max(-1, keepdims=True))  # no power of these overflows
+    on_gpu = gpu.takes(z) and is_array(targets) and not isinstance(targets, np.ndarray)
+    t = _check_targets("cross_entropy", z, targets, look=not on_gpu)
+    if on_gpu:
+        loss, each = gpu.loss.cross_entropy(z, t, isinstance(logits, Tensor))
+        return record(loss, (logits, lambda g: gpu.loss.cross_entropy_gradient(g, each)))
+    below = array_module(z).ascontiguousarray(
+        z - z.max(-1, keepdims=True)
+    )  # no power of these overflows
     powers = np.exp(below)
     totals = powers.sum(-1, keepdims=True)  # the softmax is powers / totals
     count = math.prod(z.shape[:-1])
@@ -118,7 +126,7 @@ def negative_log_likelihood(probabilities: Any, targets: Any) -> Any:
     """
     p = floating(probabilities)
     t = _check_targets("negative_log_likelihood", p, targets)
-    positive = np.ascontiguousarray(np.maximum(p, np.finfo(p.dtype).tiny))
+    positive = array_module(p).ascontiguousarray(np.maximum(p, np.finfo(p.dtype).tiny))
     logs = np.log(positive)
     count = math.prod(p.shape[:-1])
     if t.ndim < p.ndim:
@@ -169,7 +177,8 @@ def binary_cross_entropy(logits: Any, targets: Any) -> Any:
     0.3466
     """
     z, t = _same_shape("binary_cross_entropy", logits, targets)
-    if not ((t >= 0) & (t <= 1)).all():
+    # A GPU isn't waited for; training has looked at targets before they came there.
+    if isinstance(t, np.ndarray) and not ((t >= 0) & (t <= 1)).all():
         raise DataError("binary_cross_entropy expects targets between 0 and 1, got others")
     small = np.exp(-abs(z))  # of the two exponentials, the one that can't overflow
     losses = np.maximum(z, 0) - z * t + np.log1p(small)
@@ -266,8 +275,11 @@ def _mean(losses: Array) -> Any:
     return losses.mean() if losses.dtype.itemsize < 4 else losses.sum() / losses.size
 
 
-def _check_targets(name: str, a: Array, targets: Any) -> Array:
-    """Return the targets as class indices or as probabilities, if they fit the scores `a`."""
+def _check_targets(name: str, a: Array, targets: Any, look: bool = True) -> Array:
+    """Return the targets as class indices or as probabilities, if they fit the scores `a`.
+
+    Without a look at the indices themselves, where it would make the host wait for a GPU.
+    """
     t = array_of(targets)
     if a.ndim < 2:
         raise ShapeError(f"{name} expects scores of shape (N, ..., C), got {a.shape}")
@@ -282,7 +294,9 @@ def _check_targets(name: str, a: Array, targets: Any) -> Array:
     if t.dtype.kind not in "iu":
         raise DataError(f"{name} expects class indices to be whole numbers, got {t.dtype}")
     classes = a.shape[-1]
-    if t.astype(np.uint64).max() >= classes:  # as which negative ones are huge
+    if (
+        look and isinstance(t, np.ndarray) and t.astype(np.uint64).max() >= classes
+    ):  # as which negative ones are huge
         wrong = t[(t < 0) | (t >= classes)]
         raise DataError(
             f"{name} expects class indices from 0 to {classes - 1} "

@@ -11,7 +11,7 @@ from ..autodiff import record
 from ..backend import Array, array_module
 from ..checks import number
 from ..errors import DataError, ShapeError
-from . import channels
+from . import channels, gpu
 from .checks import array_of, floating, per_axis
 from .kernels import sum_of_rows
 
@@ -63,6 +63,10 @@ def batch_norm(x: Any, scale: Any, shift: Any, epsilon: float = 1e-5) -> tuple[A
         whole = channels.Normalized(a, b, c, epsilon)
         y = record(whole.y, (x, whole.by_x), (scale, whole.by_scale), (shift, whole.by_shift))
         return y, whole.mean, whole.variance
+    if gpu.takes_channels(a, b, c):
+        found = gpu.norm.Normalized(a, b, c, epsilon)
+        routes = (x, found.by_x), (scale, found.by_scale), (shift, found.by_shift)
+        return record(found.y, *routes), found.mean, found.variance
     mean = _mean_of_rows(a)
     normal = a - mean
     variance = _mean_of_rows(normal * normal)
@@ -117,6 +121,10 @@ def normalize(
     """
     a, m, v, b, c = _channels("normalize", x, mean, variance, scale, shift)
     epsilon = number(epsilon, "epsilon", least=0.0)
+    if gpu.takes_channels(a, m, v, b, c):
+        found = gpu.norm.Normalized(a, b, c, epsilon, m, v)
+        routes = (x, found.by_x), (scale, found.by_scale), (shift, found.by_shift)
+        return record(found.y, *routes)
     inverse = 1 / (v + epsilon) ** 0.5
     factor = b * inverse
     if _are_alike(a, m, factor, c):

@@ -16,6 +16,7 @@ from ..autodiff import Tensor, record
 from ..backend import Array, array_module
 from ..buffers import new_array
 from ..errors import SpecError
+from . import gpu
 from .checks import Amount, array_of, floating
 from .sweep import Sweep
 from .windows import Padding, spatial_sizes
@@ -60,6 +61,9 @@ def max_pool(x: Any, window: Amount, stride: Amount | None = None, padding: Padd
     """
     a = array_of(x)
     sweep = _pool_sweep("max_pool", a, window, stride, padding)
+    if gpu.takes_windows(sweep, a):
+        y, winner = gpu.pool.largest(a, sweep, isinstance(x, Tensor))
+        return record(y, (x, lambda g: gpu.pool.send_to_winner(g, winner, sweep)))
     padded = sweep.pad(floating(a), -math.inf) if sweep.is_padded else a
     if not isinstance(x, Tensor):
         return _largest(padded, sweep)
@@ -102,6 +106,8 @@ def mean_pool(x: Any, window: Amount, stride: Amount | None = None, padding: Pad
     """
     a = floating(x)  # small whole numbers would overflow in the sum
     sweep = _pool_sweep("mean_pool", a, window, stride, padding)
+    if gpu.takes_windows(sweep, a):
+        return record(gpu.pool.mean(a, sweep), (x, lambda g: gpu.pool.share_out(g, sweep)))
     share = _share(a, sweep)
     y = _sum(sweep.pad(a), sweep) * share
     return record(y, (x, lambda g: _share_out(g * share, sweep)))

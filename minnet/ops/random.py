@@ -10,6 +10,7 @@ from ..autodiff import record
 from ..backend import Array, Shape, array_module
 from ..checks import number
 from ..errors import ShapeError, SpecError
+from . import gpu
 from .checks import Amount, array_of, per_axis
 from .windows import patches, spatial_sizes
 
@@ -29,7 +30,8 @@ def dropout(x: Any, rate: float, random: np.random.Generator) -> Any:
     rate
         The share to drop, at least 0 and below 1.
     random
-        Where the mask is drawn from; the same state gives the same mask.
+        Where the mask is drawn from; the same state gives the same mask (on a GPU another
+        one than here, of a seed drawn from it).
 
     Raises
     ------
@@ -47,8 +49,11 @@ def dropout(x: Any, rate: float, random: np.random.Generator) -> Any:
     _check_generator(random)
     if rate == 0:
         return record(a, (x, lambda g: g))
+    if gpu.takes(a):
+        seed = int(random.integers(1 << 63))
+        return record(gpu.random.drop(a, seed, rate), (x, lambda g: gpu.random.drop(g, seed, rate)))
     # The mask is kept as bools: a quarter of what the scaled one would take.
-    kept = array_module(a).asarray(random.random(a.shape, dtype=np.float32) >= rate)
+    kept = _generator(random, a).random(a.shape, dtype=np.float32) >= rate
     scale = 1 / (1 - rate)
 
     def drop(array: Array) -> Any:
@@ -110,7 +115,11 @@ def random_flip(images: Array, random: np.random.Generator) -> Array:
     images = array_of(images)
     spatial_sizes(images, "a batch of images")
     _check_generator(random)
-    chosen = array_module(images).asarray(random.random(len(images)) < 0.5)
+    if not isinstance(images, np.ndarray):  # a GPU would have to count the chosen ones first
+        drawn: Any = _generator(random, images).random(len(images), dtype=np.float32)
+        chosen = (drawn < 0.5).reshape(-1, *(1,) * (images.ndim - 1))
+        return np.where(chosen, images[..., ::-1, :], images)
+    chosen = random.random(len(images)) < 0.5
     flipped = images.copy()
     flipped[chosen] = images[chosen][..., ::-1, :]
     return flipped
@@ -149,8 +158,9 @@ def random_crop(images: Array, size: Amount, random: np.random.Generator) -> Arr
     _check_generator(random)
     places = patches(images, _crop_size(images, size))
     count = len(spatial_sizes(images, "a batch of images"))
-    drawn = [random.integers(n, size=len(images)) for n in places.shape[1 : count + 1]]
-    crops: Array = places[(np.arange(len(images)), *drawn)]
+    draw = _generator(random, images)
+    drawn = [draw.integers(n, size=len(images)) for n in places.shape[1 : count + 1]]
+    crops: Array = places[(array_module(images).arange(len(images)), *drawn)]
     return crops
 
 
@@ -161,6 +171,14 @@ def _crop_size(images: Array, size: Amount) -> Shape:
     if any(k > n for k, n in zip(wanted, sizes, strict=True)):
         raise ShapeError(f"can't crop images of {sizes} to {wanted}: they are smaller")
     return wanted
+
+
+def _generator(random: np.random.Generator, like: Array) -> Any:
+    """Return what draws numbers where an array is: on a GPU one with a seed from it."""
+    if isinstance(like, np.ndarray):
+        return random
+    theirs = array_module(like).random
+    return theirs.Generator(theirs.Philox4x3210(int(random.integers(1 << 63)), size=1 << 10))
 
 
 def _check_generator(random: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..backend import Array, array_module
+from ..backend import Array, array_module, is_array
 
 __all__ = ["joined", "packed"]
 
@@ -58,7 +58,7 @@ def joined(arrays: Sequence[Array]) -> Array | None:
     True
     """
     buffer: Any = arrays[0].base
-    if not isinstance(buffer, np.ndarray) or buffer.ndim != 1 or not buffer.flags.c_contiguous:
+    if not is_array(buffer) or buffer.ndim != 1 or not buffer.flags.c_contiguous:
         return None
     start = end = _address(arrays[0])
     for array in arrays:
@@ -67,10 +67,13 @@ def joined(arrays: Sequence[Array]) -> Array | None:
             return None
         end += array.nbytes
     first = (start - _address(buffer)) // buffer.itemsize
-    return buffer[first : first + (end - start) // buffer.itemsize]
+    view: Array = buffer[first : first + (end - start) // buffer.itemsize]
+    return view
 
 
 def _address(array: Array) -> int:
     """Return where in memory an array begins."""
-    address: int = array.__array_interface__["data"][0]
-    return address
+    given: Any = array
+    if isinstance(array, np.ndarray):
+        return int(given.__array_interface__["data"][0])
+    return int(given.data.ptr)

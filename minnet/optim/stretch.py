@@ -84,10 +84,10 @@ class Stretch:
         """Work out the pieces, of so many elements at most."""
         first = self.members[0]
         state = {name: self._state(name) for name in first.state}
-        if self.array.flags.c_contiguous:
+        if self.array.flags.c_contiguous and isinstance(self.array, np.ndarray):
             spans = [slice(i, i + size) for i in range(0, self.array.size, size)]
         else:
-            spans = [slice(None)]  # no flat view of it exists, so it is done whole
+            spans = [slice(None)]  # no flat view of it exists, or a GPU does it in one launch
         for span in spans:
             array, whole = self.array[span], first.multiplier
             self.pieces.append(

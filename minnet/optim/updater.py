@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ __all__ = ["Updater"]
 PIECE = 1 << 20
 # Arrays are updated as one up to so many elements together.
 JOINED = 1 << 15
+# A GPU updates large arrays in one launch each; those up to so many elements in one together.
+LAUNCH = 1 << 20
 
 
 class Updater:
@@ -106,7 +108,9 @@ class Updater:
             path: self._prepared(path, array, array if into is None else into[path], multipliers)
             for path, array in moving.items()
         }
-        self._stretches = stretches(self._trained.values(), JOINED, PIECE)
+        on_gpu = any(not isinstance(one.array, np.ndarray) for one in self._trained.values())
+        together = LAUNCH if on_gpu else JOINED
+        self._stretches = stretches(self._trained.values(), together, PIECE)
 
     def _prepared(
         self, path: Path, array: Array, into: Array, multipliers: Mapping[Path, Any]
@@ -167,8 +171,13 @@ class Updater:
         """Return gradients as `update` takes them, or raise what `step` would raise of them."""
         return [stretch.gradient(gradients) for stretch in self._stretches]
 
-    def update(self, flat: Sequence[Array], progress: Progress) -> None:
-        """Make the step of gradients that `flat` returned."""
+    def update(self, flat: Sequence[Array], progress: Progress, ok: Any = None) -> None:
+        """Make the step of gradients that `flat` returned; on a GPU, unless `ok` there is False.
+
+        Then neither what was to be read nor what was to be written is touched.
+        """
+        if flat and not isinstance(flat[0], np.ndarray):
+            return self._update_on_gpu(flat, progress, ok)
         rate, shrink = self._rate(progress), self._shrink(flat)
         for stretch, gradient in zip(self._stretches, flat, strict=True):
             count = stretch.count + 1
@@ -177,6 +186,33 @@ class Updater:
                 self._update(piece, part if shrink == 1 else part * shrink, count, rate)
         for stretch in self._stretches:
             stretch.stepped()
+
+    def _update_on_gpu(self, flat: Sequence[Array], progress: Progress, ok: Any) -> None:
+        """Make the step without waiting for the GPU, in one launch for each stretch."""
+        from . import gpu
+
+        rate, clip, shrink = self._rate(progress), self.optimizer.clip_norm, None
+        if clip is not None:
+            parts = self._parts(flat)
+            shrink = gpu.shrink([self._clipped(part, mask) for _, part, mask in parts], clip, ok)
+        for stretch, gradient in zip(self._stretches, flat, strict=True):
+            count = stretch.count + 1
+            for piece in stretch.pieces:
+                part = gradient[piece.span]
+                if gpu.takes(self.optimizer, piece.array):
+                    gpu.update(self.optimizer, piece, part, count, rate, shrink, ok)
+                else:
+                    part = self._clipped(part, piece.mask)
+                    if shrink is not None:
+                        part = part * shrink.astype(part.dtype)
+                    self._update(piece, part, count, rate, ok)
+            stretch.stepped()
+
+    def forget(self, steps: int) -> None:
+        """Count so many steps as not made: those in which `ok` was False already."""
+        for stretch in self._stretches:
+            for one in stretch.members:
+                one.count -= steps
 
     def _rate(self, progress: Progress) -> float:
         rate = self.optimizer.learning_rate
@@ -197,32 +233,44 @@ class Updater:
         if clip is None:
             return 1.0
         total = 0.0
-        for stretch, gradient in zip(self._stretches, flat, strict=True):
-            for path, span, mask in stretch.parts():
-                # float64, since squares of float32 overflow from 2e19 on.
-                part = self._clipped(gradient[span], mask).astype(np.float64)
-                part *= part
-                total += float(part.sum())
-                if not math.isfinite(total):
-                    what = "its gradient is not finite, or longer than can be told"
-                    raise NonFiniteError(what, path)
+        for path, part, mask in self._parts(flat):
+            # float64, since squares of float32 overflow from 2e19 on.
+            part = self._clipped(part, mask).astype(np.float64)
+            part *= part
+            total += float(part.sum())
+            if not math.isfinite(total):
+                what = "its gradient is not finite, or longer than can be told"
+                raise NonFiniteError(what, path)
         return min(1.0, clip / math.sqrt(total)) if total else 1.0
 
-    def _update(self, piece: Piece, gradient: Array, count: int, rate: float) -> None:
+    def _parts(self, flat: Sequence[Array]) -> Iterator[tuple[Path, Array, Array | None]]:
+        """Yield the parts of gradients that the pieces and members have, with path and mask."""
+        for stretch, gradient in zip(self._stretches, flat, strict=True):
+            for path, span, mask in stretch.parts():
+                yield path, gradient[span], mask
+
+    def _update(
+        self, piece: Piece, gradient: Array, count: int, rate: float, ok: Any = None
+    ) -> None:
         """Take the step of one piece, of a gradient that was clipped."""
         array, mask, multiplier = piece.array, piece.mask, piece.multiplier
         xp, weights = array_module(array), array
         if mask is not None:
             # Frozen elements may hold anything, infinities too, and must not come into it.
             weights = xp.where(mask, array, array.dtype.type(0))
+        if ok is not None:  # what is remembered of the gradients stays finite, too
+            gradient = xp.where(ok, gradient, gradient.dtype.type(0))
         if piece.l2:
             gradient = gradient + piece.l2 * weights
-        spare = None if piece.into is array else piece.into
+        spare = None if piece.into is array or ok is not None else piece.into
         change = self.optimizer.change(gradient, piece.state, count, rate * multiplier, spare)
         if piece.decay:
             sizes: Any = abs(multiplier)
             change += sizes * (rate * piece.decay) * weights
-        if mask is None:
+        if ok is not None:
+            new = array - change if mask is None else xp.where(mask, array - change, array)
+            xp.copyto(piece.into, new, where=ok)
+        elif mask is None:
             xp.subtract(array, change, out=piece.into)
         else:
             change = array - change
@@ -249,7 +297,7 @@ def _elementwise(path: Path, array: Array, multiplier: Array) -> tuple[Array, Ar
     """Return multipliers ready for a flat array, and where they are not 0 (None: everywhere)."""
     xp = array_module(array)
     try:
-        full = xp.broadcast_to(multiplier, array.shape)
+        full = xp.broadcast_to(xp.asarray(multiplier), array.shape)
     except ValueError:
         raise ShapeError(
             f"multipliers of shape {multiplier.shape} don't broadcast to the array's {array.shape}",

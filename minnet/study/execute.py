@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..backend.devices import cupy
 from ..checks import positive
 from .plan import Plan, Run
 from .run import work
@@ -98,6 +99,8 @@ def execute(
     arguments = (dict(spec), str(base), str(store.folder.absolute()))
     with contextlib.ExitStack() as stack:
         if executor is None:
+            if spec["device"] != "cpu":
+                cupy(spec["device"])  # or an error now, rather than one for every run
             executor = stack.enter_context(Processes(jobs, spec["threads"]))
         wave = _Wave(executor, arguments, store, outcome, len(plan.by_id), tell, tick)
         if wave.run([run for run in plan.bases if run.id not in finished], fail_fast):

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from .. import measure
-from ..backend import Array
+from ..backend import Array, move
 from ..data import Dataset
 from ..errors import DataError
 from ..net import Net
+from ..net.place import brought
 from .plan import first_layers
 
 __all__ = ["kept_features", "measured_features"]
@@ -70,7 +71,7 @@ def measured_features(
             except DataError as error:  # features that are infinite
                 problems.append(f"n = {n}: {error}")
         if set(wanted["scores"]) & {"leep", "nce"}:
-            said = source(train.x, give="array")
+            said = move(source(brought(train.x, source), give="array"), "cpu")
             if "leep" in wanted["scores"]:
                 note(0, "leep", lambda: measure.leep(said, train.y))
             if "nce" in wanted["scores"]:

@@ -97,6 +97,7 @@ def train_run(
         progress=False,
         reuse_frozen=given["reuse_frozen"],
         threads=spec["threads"],
+        device=spec["device"],
     )
     if result.stopped == "interrupted":
         raise KeyboardInterrupt  # what was trained up to now is no result
@@ -117,7 +118,8 @@ def _do(spec: Mapping[str, Any], base: Path, plan: Plan, run: Run, store: Store)
     found = _findings(run, plan, result, test, base_accuracy)
     if spec["measures"]["cka"] and run.treatment in ("BnB+", "AnB+") and run.source is not None:
         before = store.net(plan.base_of(run.source, run.replicate).id)
-        found["kept"] = kept_features(spec["measures"], before, result.final, test, run.n)
+        before, after = (net.to(spec["device"]) for net in (before, result.final))
+        found["kept"] = kept_features(spec["measures"], before, after, test, run.n)
     return found
 
 
@@ -135,7 +137,8 @@ def _measured(
 ) -> dict[str, Any]:
     """Return what the features of a base net say of a half."""
     source, target = (
-        store.net(plan.base_of(str(half), run.replicate).id) for half in (run.source, run.target)
+        store.net(plan.base_of(str(half), run.replicate).id).to(spec["device"])
+        for half in (run.source, run.target)
     )
     found = measured_features(spec["measures"], source, target, data, plan.layers)
     return {**run.place, **found}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..backend import named
 from ..errors import SpecError
 from . import values
 
@@ -139,6 +140,7 @@ TOP: Keys = {
     "n": (None, values.optional(values.several(values.whole(1), "numbers of layers"))),
     "leave_out_collapsed": (False, values.truth),
     "threads": (1, values.whole(1)),
+    "device": ("cpu", named),
     "data": (None, lambda value: value),
     **{name: ({}, functools.partial(_table, keys=keys)) for name, keys in TABLES.items()},
 }

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..autodiff import value
 from ..backend import Array
 from ..errors import DataError, SpecError
-from ..layers.base import walk
+from ..layers.base import Context, Path, walk
 from ..net import Net
+from ..net.inner import tapped
 
-__all__ = ["check_counts", "check_initialized", "is_finite"]
+__all__ = ["all_finite", "check_counts", "check_initialized", "is_finite", "where_not_finite"]
 
 
 def is_finite(array: Array) -> bool:
     """Tell whether all of an array is finite."""
     # A sum of squares is quick, but may overflow where every element is finite.
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
+
+
+def all_finite(arrays: Sequence[Array]) -> bool:
+    """Tell whether all of several arrays of a GPU is finite, in one wait for it."""
+    return not arrays or bool(np.stack([np.isfinite(array).all() for array in arrays]).all())
+
+
+def where_not_finite(net: Net, inputs: Any) -> Path:
+    """Return the path of the first layer with an output that isn't finite; () if none has."""
+    seen: dict[Path, list[Any]] = {path: [] for path, _ in walk(net)}
+    tapped(net, seen).apply(inputs, Context(np.random.default_rng(0)))
+    for where, outputs in seen.items():
+        if not all(np.isfinite(value(part)).all() for part in outputs):
+            return where
+    return ()
 
 
 def check_initialized(net: Net) -> None:

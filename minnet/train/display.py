@@ -18,8 +18,8 @@ class Display:
     def say(self, text: str) -> None:
         """Show a line of text."""
 
-    def step(self, progress: Progress, loss: float) -> None:
-        """Show that a step was made."""
+    def step(self, progress: Progress, loss: float | None) -> None:
+        """Show that a step was made; its loss is None where a GPU has it."""
 
     def round(self, row: dict[str, Any]) -> None:
         """Show the numbers of a round."""
@@ -55,9 +55,10 @@ class Bar(Display):
     def say(self, text: str) -> None:
         self.bar.write(text, file=sys.stderr)
 
-    def step(self, progress: Progress, loss: float) -> None:
+    def step(self, progress: Progress, loss: float | None) -> None:
+        shown = "" if loss is None else f"loss {loss:.4g}"
         self.bar.set_description_str(f"round {progress.round + 1}", refresh=False)
-        self.bar.set_postfix_str(self.measured or f"loss {loss:.4g}", refresh=False)
+        self.bar.set_postfix_str(self.measured or shown, refresh=False)
         self.bar.update(100.0 * progress.fraction - self.bar.n)
 
     def round(self, row: dict[str, Any]) -> None:

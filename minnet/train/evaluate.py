@@ -10,12 +10,15 @@ import numpy as np
 from ..checks import positive
 from ..errors import SpecError
 from ..net import Net
+from ..net.place import on
 from ..net.threaded import Hands, Work
-from .feed import Batch, Feed
+from .feed import Batch
 from .frozen import Bottom
+from .gpu_feed import make_feed
 from .measures import Measure, Tally, chosen_measures
 from .objective import LossSpec, Objective, choose_objective
 from .options import source_for
+from .parts import number_of
 
 __all__ = ["evaluate", "measured"]
 
@@ -61,12 +64,13 @@ def evaluate(
     batch_size = positive(batch_size, "batch_size")
     objective = choose_objective(net, loss)
     measures = chosen_measures(measure, objective)
-    feed = Feed(source_for(net, data), net, objective)
-    hands = Hands()
-    # All of it, up to what is random in training.
-    bottom = Bottom(objective.without_ends(net), hands)
-    batches = feed.batches(bottom, batch_size)
-    return measured(bottom.above, objective, batches, measures, hands).results()
+    with on(net):
+        feed = make_feed(source_for(net, data), net, objective, device=net.device)
+        hands = Hands()
+        # All of it, up to what is random in training.
+        bottom = Bottom(objective.without_ends(net), hands)
+        batches = feed.batches(bottom, batch_size)
+        return measured(bottom.above, objective, batches, measures, hands).results()
 
 
 def measured(
@@ -85,7 +89,7 @@ def measured(
         with np.errstate(all="ignore"):  # a loss that is infinite or NaN says so itself
             outputs = hands.map(net.apply, features, work)
             targets = objective.fitted(outputs, targets)
-            loss = float(objective(outputs, targets))
+            loss = number_of(objective(outputs, targets))
             finished = objective.finish(outputs) if measures else None
         tally.add(loss, finished, targets)
     return tally

@@ -76,8 +76,11 @@ class FeatureCache:
         """Tell whether these are the features that `bottom` gives."""
         return self.bottom is bottom or self.bottom.is_like(bottom)
 
-    def __call__(self, positions: Array, read: Callable[[Array], Any]) -> Any:
-        """Return the features of some examples; `read(positions)` gives their encoded inputs."""
+    def __call__(self, positions: Array, read: Callable[[Array], Any], there: Any = None) -> Any:
+        """Return the features of some examples; `read(positions)` gives their encoded inputs.
+
+        `there` are the positions for picking where the features are, if not on the host.
+        """
         if self.bottom.is_costly:
             self.passes.asked += positions.size
         if not self.limit:
@@ -89,7 +92,8 @@ class FeatureCache:
                 if not self.features and not self._make_room(fresh, wanted, read):
                     return fresh  # nothing is kept, so all were wanted
                 self._keep(wanted, fresh)
-        found = {port: array.take(positions, axis=0) for port, array in self.features.items()}
+        index = positions if there is None else there
+        found = {port: array.take(index, axis=0) for port, array in self.features.items()}
         return found if len(found) > 1 else found[""]
 
     def _compute(self, positions: Array, read: Callable[[Array], Any]) -> Any:
@@ -99,7 +103,8 @@ class FeatureCache:
 
     def _keep(self, positions: Array, fresh: Any) -> None:
         for port, part in _by_port(fresh).items():
-            self.features[port][positions] = part
+            kept = self.features[port]
+            kept[array_module(kept).asarray(positions)] = part
         self._is_missing[positions] = False
         self._missing -= len(positions)
 

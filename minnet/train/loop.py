@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import using
 from ..data import StreamSource
 from ..errors import NonFiniteError
 from ..net import Net
@@ -54,19 +55,20 @@ class Loop:
     def run(self) -> TrainResult:
         """Train to the first limit, an early stop, or Ctrl-C."""
         self.start = time.perf_counter()
-        try:
-            while not (stopped := self._round()):
-                pass
-        except KeyboardInterrupt:
-            stopped = "interrupted"
-        except NonFiniteError as error:
-            error.result = self._result("something was not finite")
-            raise
-        finally:
-            self.display.close()
-            for feed in self._feeds():
-                feed.forget()
-        return self._result(stopped)
+        with using(self.trainer.device):
+            try:
+                while not (stopped := self._round()):
+                    pass
+            except KeyboardInterrupt:
+                stopped = "interrupted"
+            except NonFiniteError as error:
+                error.result = self._result("something was not finite")
+                raise
+            finally:
+                self.display.close()
+                for feed in self._feeds():
+                    feed.forget()
+            return self._result(stopped)
 
     # --- a round ----------------------------------------------------------------------------
 
@@ -102,7 +104,7 @@ class Loop:
             tally.add(loss, self._finished(outputs), targets)
             self.examples += tally.count - before
             trainer.progress = progress = self._progress()
-            self.display.step(progress, loss)
+            self.display.step(progress, loss if isinstance(loss, float) else None)
             if reached := self.limits.reached(progress):
                 return reached
         return ""
@@ -133,7 +135,7 @@ class Loop:
             score = score_of(row, self.best, "choose the best net")
             if self.best_net is None or better(self.best, score, self.best_score):
                 self.best_score, self.best_round = score, row["round"]
-                self.best_net = self.trainer.net
+                self.best_net = self.trainer.there()
         row["seconds"] = time.perf_counter() - self.start
         self.history.append(row)
         self.display.round(row)
@@ -142,8 +144,9 @@ class Loop:
     def _result(self, stopped: str) -> TrainResult:
         seconds = time.perf_counter() - self.start
         final = self.trainer.net
+        best = final if self.best_net is None else self.trainer.at_home(self.best_net)
         return TrainResult(
-            net=final if self.best_net is None else self.best_net,
+            net=best,
             final=final,
             history=tuple(self.history),
             table=self.trainer.table,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, array_module, device_of, is_array, move
 from ..checks import positive
 from ..errors import ShapeError, SpecError
 from .objective import Objective
@@ -76,9 +76,10 @@ def _classes(outputs: Array, targets: Array) -> Array:
     return targets
 
 
-def _share(is_right: Array) -> float:
-    """Return how many are True, as a share."""
-    return int(is_right.sum()) / is_right.size
+def _share(is_right: Array) -> Any:
+    """Return how many are True, as a share; on a GPU that stays there."""
+    count = is_right.sum()
+    return (int(count) if isinstance(is_right, np.ndarray) else count) / is_right.size
 
 
 def _accuracy(outputs: Array, targets: Array) -> Any:
@@ -91,8 +92,21 @@ def _yes_or_no(outputs: Array, targets: Array) -> Any:
 
 def _confusion(outputs: Array, targets: Array) -> Any:
     size = outputs.shape[-1]
+    if not isinstance(outputs, np.ndarray):
+        return _confusion_there(outputs, _classes(outputs, targets))
     pairs = _classes(outputs, targets).ravel() * size + outputs.argmax(-1).ravel()
     return np.bincount(pairs, minlength=size * size).reshape(size, size)
+
+
+def _confusion_there(outputs: Array, classes: Array) -> Any:
+    """Return the same on a GPU, as a product of ones: to count there the host would have to wait.
+
+    float32 counts exactly as long as a batch has less than 16 million examples.
+    """
+    each = array_module(outputs).arange(outputs.shape[-1])
+    given = (classes.ravel()[:, None] == each).astype(np.float32)
+    told = (outputs.argmax(-1).ravel()[:, None] == each).astype(np.float32)
+    return (given.T @ told).astype(np.int64)
 
 
 accuracy = ClassMeasure("accuracy", _accuracy)
@@ -127,7 +141,7 @@ def top(k: int) -> Measure:
             raise SpecError(f"there is no top {k} of {outputs.shape[-1]} classes")
         classes = _classes(outputs, targets)[..., None]
         right = np.take_along_axis(outputs, classes, -1)
-        ahead = (outputs == right) & (np.arange(outputs.shape[-1]) < classes)
+        ahead = (outputs == right) & (array_module(outputs).arange(outputs.shape[-1]) < classes)
         return _share(((outputs > right) | ahead).sum(-1) < k)
 
     return ClassMeasure(f"top_{k}", function)
@@ -197,26 +211,45 @@ class Tally:
         self.measures = measures
         self.count = 0
         self.totals: dict[str, Any] = {}
+        self.waiting: dict[str, list[tuple[Any, int]]] = {}  # numbers on a GPU, with their weights
 
-    def add(self, loss: float, outputs: Any, targets: Any) -> None:
+    def add(self, loss: Any, outputs: Any, targets: Any) -> None:
         """Take in one batch."""
         first = next(iter(targets.values())) if isinstance(targets, Mapping) else targets
         count = len(first)
         self.count += count
-        self._add("loss", loss * count)
+        self._add("loss", loss, count)
         for measure in self.measures:
             number = _numbers(measure, measure.function(outputs, targets))
-            self._add(measure.name, number if measure.add else number * count)
+            self._add(measure.name, number, 1 if measure.add else count)
 
-    def _add(self, name: str, number: Any) -> None:
+    def _add(self, name: str, number: Any, weight: int) -> None:
+        if np.ndim(number) == 0 and device_of(number) != "cpu":
+            self.waiting.setdefault(name, []).append((number, weight))
+            return
+        number = number * weight
         self.totals[name] = self.totals[name] + number if name in self.totals else number
+
+    def _read(self) -> None:
+        """Bring all numbers that are on a GPU here, at once."""
+        waiting, self.waiting = self.waiting, {}
+        numbers = [number for several in waiting.values() for number, _ in several]
+        if not numbers:
+            return
+        found = iter(move(np.stack([n.astype(np.float64) for n in numbers]), "cpu").tolist())
+        for name, several in waiting.items():
+            for number, weight in several:
+                amount = next(found)
+                self._add(name, int(amount) if number.dtype.kind in "iu" else amount, weight)
 
     def results(self, prefix: str = "") -> dict[str, Any]:
         """Return the loss and measures over all batches so far."""
+        self._read()
+        names = ["loss", *(measure.name for measure in self.measures)]
         added = {measure.name for measure in self.measures if measure.add}
         return {
             prefix + name: _plain(total if name in added else total / self.count)
-            for name, total in self.totals.items()
+            for name, total in ((name, self.totals[name]) for name in names if name in self.totals)
         }
 
 
@@ -225,7 +258,7 @@ def _numbers(measure: Measure, result: Any) -> Any:
     if isinstance(result, float | np.floating):
         return result
     try:
-        array = np.asarray(result)
+        array = result if is_array(result) else np.asarray(result)
     except (TypeError, ValueError):
         array = np.asarray(None)
     if array.dtype.kind not in "buif":
@@ -237,4 +270,5 @@ def _numbers(measure: Measure, result: Any) -> Any:
 
 
 def _plain(number: Any) -> Any:
+    number = move(number, "cpu") if is_array(number) else number
     return number if np.ndim(number) else np.asarray(number).item()

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..autodiff import value
-from ..backend import Array
+from ..backend import Array, is_array, move
 from ..data import ClassDecoder, check_finite
 from ..data.rows import LABELS, as_rows
 from ..errors import DataError, SpecError
@@ -146,6 +146,7 @@ class Objective:
 
 def _targets(goal: Goal, net: Net, y: Any, rows: Array | None) -> Array:
     """Return a batch of labels or numbers as the loss of an output takes them."""
+    y = move(y, "cpu") if is_array(y) else y
     array = y if isinstance(y, np.ndarray) else as_rows(y, "labels", LABELS)
     decoder = net.output
     if goal.kind == "classes" and array.shape[1:] == (1,):

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..autodiff import value
-from ..backend import Array, array_module
+from ..backend import Array, array_module, device_of
 from ..buffers import new_array
 from ..layers.base import Layer, Path, walk
 from ..net.threaded import Work
 from .objective import Objective
 
-__all__ = ["Pass", "plain", "step_work", "summed"]
+__all__ = ["Pass", "number_of", "plain", "step_work", "summed"]
 
 
 @dataclass(slots=True)
 class Pass:
     """What came out of going forward and back over a share of a batch."""
 
-    loss: float  # its part of the loss of the whole batch
+    loss: Any  # its part of the loss of the whole batch
     outputs: Any
     targets: Any
     gradients: dict[Path, Array]
@@ -47,6 +47,12 @@ def plain(outputs: Any) -> Any:
     if isinstance(outputs, Mapping):
         return {port: value(part) for port, part in outputs.items()}
     return value(outputs)
+
+
+def number_of(loss: Any) -> Any:
+    """Return a loss as a Python number; on a GPU, where reading it takes a wait, as it is."""
+    loss = value(loss)
+    return float(loss) if device_of(loss) == "cpu" else loss
 
 
 def summed(gradients: Sequence[dict[Path, Array]]) -> dict[Path, Array]:

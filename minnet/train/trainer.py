@@ -8,30 +8,36 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import Tensor, gradients, value
-from ..backend import Array
+from ..autodiff import Tensor, gradients
+from ..backend import Array, using
 from ..checks import boolean, positive
 from ..errors import NonFiniteError, SpecError
-from ..layers.base import Context, Path, walk
+from ..layers.base import Context, Path
 from ..multipliers import MultiplierTable, Rules
 from ..multipliers import multipliers as resolve_multipliers
 from ..net import Net
-from ..net.inner import tapped
-from ..net.threaded import Hands, join, part_of
+from ..net.place import returned
+from ..net.threaded import Hands, count_of, join, part_of
 from ..optim import Adam, Optimizer, Updater
 from ..optim.flat import packed
 from ..progress import Progress
+from .capture import Capture
 from .checks import check_counts, check_initialized, is_finite
 from .dense import Dense
 from .feed import encoded
 from .frozen import Bottom, without_frozen_dropout
+from .gpu_feed import brought
 from .objective import LossSpec, choose_objective
-from .parts import Pass, plain, step_work, summed
+from .parts import Pass, number_of, plain, step_work, summed
+from .precision import Half, checked_precision, products
+from .recovery import Recovery
+from .room import tried
+from .watch import Watch
 
 __all__ = ["Trainer"]
 
 
-class Trainer:
+class Trainer(Recovery):
     """Trains a net step by step; `train` is built on it.
 
     Parameters
@@ -56,6 +62,12 @@ class Trainer:
         the batch, or, where BatchNorm looks at all of them, the work of each large op. As many
         as NumPy's BLAS uses when left out. A given number gives the same bits every time,
         different numbers differ by rounding.
+    device
+        Where to train: `"cpu"`, `"gpu"` or, of several, `"gpu:1"`; where the net is when left
+        out. Batches are brought there; `trainer.net` is where `net` is.
+    precision
+        What a GPU computes in: `"float32"`, `"tf32"` (products of matrices of about 3 digits)
+        or `"float16"` (all but the weights and the loss, likewise). See `train`.
 
     Attributes
     ----------
@@ -92,10 +104,17 @@ class Trainer:
         frozen_dropout: bool = True,
         given: Net | None = None,
         threads: int | None = None,
+        device: str | None = None,
+        precision: str = "float32",
+        capture: bool = True,
     ) -> None:
         if not isinstance(net, Net):
             raise SpecError(f"expected a Chain or Graph to train, got {type(net).__name__}")
         check_initialized(net)
+        self._given, self._begun = net, net if device is None else net.to(device)
+        if self._begun is not net:
+            net, given = self._begun, net if given is None else given
+        self.device = net.device
         self.optimizer = Adam() if optimizer is None else optimizer
         if not isinstance(self.optimizer, Optimizer):
             raise SpecError(f"optimizer must be one such as Adam() or SGD(0.1), got {optimizer!r}")
@@ -108,15 +127,18 @@ class Trainer:
         self._randoms = [np.random.default_rng([self._seed, 1])]  # one for each thread
         self._hands = Hands(None if threads is None else positive(threads, "threads"))
         self._updater = Updater(self.optimizer, net, given)
-        self._base = net  # all that is not trained at present is as it is here
-        self._arrays: dict[Path, Array] = {}  # what is trained, written to in place
-        self._before: dict[Path, Array] = {}  # the same before the last step; the next goes there
-        self._state: dict[Path, Array] = {}  # running statistics
-        self._state_before = self._state
+        self._base = net
+        self._arrays, self._before, self._state, self._state_before = {}, {}, {}, {}
         self._multipliers: Mapping[Path, Any] = {}
         self._dense_flat: list[Array] | None = None
-        self._make_live(self.table.at(self.progress))
-        self.set_progress(self.progress)
+        self.precision = checked_precision(precision, net)
+        self._captures = boolean(capture, "capture")
+        with using(self.device):
+            arrays = net.arrays().values()
+            self._half = Half(next(iter(arrays))) if self.precision == "float16" else None
+            self._watch = None if self.device == "cpu" else Watch(next(iter(arrays)))
+            self._make_live(self.table.at(self.progress))
+            self.set_progress(self.progress)
 
     # --- the net ----------------------------------------------------------------------------
 
@@ -133,8 +155,17 @@ class Trainer:
         >>> [trainer.net[i, "weight"] is net[i, "weight"] for i in (0, 1)]
         [True, False]
         """
+        with using(self.device):
+            return self.at_home(self.there())
+
+    def there(self) -> Net:
+        """Return the net as trained so far on the device that it is trained on."""
         changed = {**self._arrays, **self._state}
         return self._base.with_arrays(changed) if changed else self._base
+
+    def at_home(self, there: Net) -> Net:
+        """Return a net that `there` gave where the given one was; what is frozen is that one's."""
+        return returned(there, self._begun, self._given)
 
     @property
     def trainable(self) -> tuple[Path, ...]:
@@ -182,7 +213,7 @@ class Trainer:
 
     def _make_live(self, now: Mapping[Path, Any]) -> None:
         """Make a Tensor of each array trained from now on, and of nothing else."""
-        current = self.net
+        current = self.there()
         here, before = self._arrays, self._before
         self._arrays = packed({p: here[p] if p in here else current._at(p) for p in now})
         self._before = packed({p: before[p] if p in before else current._at(p) for p in now})
@@ -191,6 +222,11 @@ class Trainer:
         live = self.objective.without_ends(current).with_arrays(self._tensors)
         self._live = live if self.frozen_dropout else without_frozen_dropout(live)
         self.bottom = Bottom(self._live, self._hands)
+        if self._half is not None:
+            self._half.use(self.bottom.above)
+        above, work = self.bottom.above, partial(self._pass, 0, 1.0)
+        captures = self._captures and bool(now)
+        self._capture = Capture.of(above, self.objective, work, self.device) if captures else None
         self._work = step_work(self.bottom.above, self.objective)
         self._dense = Dense.of(self.bottom.above, self.objective, self._arrays)
 
@@ -224,18 +260,22 @@ class Trainer:
         >>> trainer.step(np.zeros((3, 2)), [1, 2, 3])
         4.666666507720947
         """
-        inputs = encoded(self._base, x)
-        targets = self.objective.targets(self._base, y)
-        check_counts(inputs, targets)
-        features = self.bottom(inputs)
-        loss = self.step_above(features, targets, lambda: inputs)[0]
-        self.progress = self.progress.at_step(self.steps)
-        return loss
+        with using(self.device):
+            inputs = brought(encoded(self._base, x), self.device)
+            targets = self.objective.targets(self._base, y)
+            check_counts(inputs, targets)
+            features = self.bottom(inputs)
+            loss = self.step_above(features, brought(targets, self.device), lambda: inputs)[0]
+            self.check_steps()
+            self.progress = self.progress.at_step(self.steps)
+            return float(loss)
 
     def step_above(
         self, features: Any, targets: Any, inputs: Callable[[], Any]
-    ) -> tuple[float, Any, Any]:
+    ) -> tuple[Any, Any, Any]:
         """Train on the outputs of the frozen bottom; what `train` does once they are known.
+
+        On a GPU nothing waits for the step to be made: see `check_steps`.
 
         Parameters
         ----------
@@ -252,27 +292,42 @@ class Trainer:
             The loss, the outputs before what the loss takes over, and the targets in
             their shape.
         """
-        with np.errstate(all="ignore"):  # whatever becomes infinite or NaN is reported
+        # Whatever becomes infinite or NaN is reported.
+        with np.errstate(all="ignore"), products(self.precision):
             if self._dense is not None and self._dense.takes(features, targets):
                 loss, outputs = self._dense(features, targets)
                 found, state = self._dense.gradients, self._state
             else:
-                passes = self._passes(features, targets)
-                loss = sum(one.loss for one in passes)
+                passes = self._tried(features, targets)
+                loss = passes[0].loss if len(passes) == 1 else sum(one.loss for one in passes)
                 outputs = join([one.outputs for one in passes])
                 targets = join([one.targets for one in passes])
                 found, state = summed([one.gradients for one in passes]), passes[0].state
-            if not math.isfinite(loss):
+            if self._watch is not None:
+                seen = found if self._half is None else {}  # a step that overflows is left out
+                self._watch.look(self.steps + 1, loss, seen, inputs)
+            elif not math.isfinite(loss):
                 raise self._loss_not_finite(inputs())
             if self._tensors:
                 with self._hands.between():
                     self._descend(found)
-        self._state_before, self._state = self._state, state
+        self._keep(state)
         self.steps += 1
         return loss, outputs, targets
 
+    def _tried(self, features: Any, targets: Any) -> list[Pass]:
+        """Go forward and back over a batch, or say which one a GPU would have room for."""
+
+        def attempt(size: int) -> None:
+            some = slice(0, size)
+            self._pass(0, 1.0, part_of(features, some), part_of(targets, some), self._state)
+
+        return tried(lambda: self._passes(features, targets), count_of(targets), attempt)
+
     def _passes(self, features: Any, targets: Any) -> list[Pass]:
         """Go forward and back over a batch, divided among the threads."""
+        if self._capture is not None:
+            return [self._capture(features, targets, self._state, id(self._arrays))]
         division = self._hands.divide(features, self._work)
         parts = division.parts
         while len(self._randoms) < len(parts):
@@ -281,23 +336,26 @@ class Trainer:
 
         def work(number: int, part: slice) -> Pass:
             some = part_of(features, part), part_of(targets, part)
-            return self._pass(number, *some, (part.stop - part.start) / count)
+            return self._pass(number, (part.stop - part.start) / count, *some, self._state)
 
         passes = self._hands.do(work, division)
         if self._dense is not None:
             self._dense.make_room(features)
         return passes
 
-    def _pass(self, number: int, features: Any, targets: Any, share: float) -> Pass:
+    def _pass(
+        self, number: int, share: float, features: Any, targets: Any, state: Mapping[Path, Array]
+    ) -> Pass:
         """Go forward and back over a share of a batch, as the thread of this number."""
-        context = Context(self._randoms[number], updates=dict(self._state))
-        outputs = self.bottom.above.apply(features, context)
+        context = Context(self._randoms[number], updates=dict(state))
+        outputs = (self._half or self.bottom.above).apply(features, context)
         targets = self.objective.fitted(outputs, targets)
         loss = self.objective(outputs, targets)
-        found, amount = {}, float(value(loss))
-        if self._tensors and math.isfinite(amount):
+        found, amount = {}, number_of(loss)
+        if self._tensors and (self._watch is not None or math.isfinite(amount)):
             found = self._gradients(loss, share)
-        return Pass(amount * share, plain(outputs), targets, found, context.updates)
+        part = amount if share == 1 else amount * share
+        return Pass(part, plain(outputs), targets, found, context.updates)
 
     def _gradients(self, loss: Any, share: float) -> dict[Path, Array]:
         if not isinstance(loss, Tensor):
@@ -306,19 +364,23 @@ class Trainer:
                 "with operators or with functions from minnet.ops"
             )
         tensors = self._tensors
-        start = None if share == 1 else share
+        start: Any = self._half.scale if self._half else None if share == 1 else share
         return dict(zip(tensors, gradients(loss, list(tensors.values()), start), strict=True))
 
     def _descend(self, found: dict[Path, Array]) -> None:
         """Update the arrays, of the gradients that were found."""
         flat = self._flat(found)
-        if not all(map(is_finite, flat)):
+        if self._watch is None and not all(map(is_finite, flat)):
             # The backward pass came by the last one first.
             path = next(path for path in reversed(found) if not is_finite(found[path]))
             raise self._not_finite("its gradient is", path)
         arrays, spare = self._arrays, self._before
         try:
-            self._updater.update(flat, self.progress)
+            ok = None if self._watch is None else self._watch.ok
+            if self._half is None:
+                self._updater.update(flat, self.progress, ok)
+            else:
+                self._half.update(self._updater, flat, self.progress, ok, spare, arrays)
             self._show(spare, arrays)
         except NonFiniteError as error:  # a length beyond what floats hold
             raise self._not_finite("its gradient is", error.path) from None
@@ -337,49 +399,3 @@ class Trainer:
         if self._dense_flat is None:
             self._dense_flat = self._updater.flat(found)
         return self._dense_flat
-
-    def _show(self, arrays: dict[Path, Array], before: dict[Path, Array]) -> None:
-        """Make these the arrays as they are now, for the forward pass too."""
-        self._arrays, self._before = arrays, before
-        for path, tensor in self._tensors.items():
-            tensor.data = arrays[path]
-
-    # --- what is not finite -----------------------------------------------------------------
-
-    def check_arrays(self) -> None:
-        """Raise a NonFiniteError if a trained array is not finite, which no loss may have shown."""
-        for path, array in self._arrays.items():
-            if not is_finite(array):
-                self._take_back()
-                raise self._not_finite("after the last step it is", path, self.steps)
-
-    def _loss_not_finite(self, inputs: Any) -> NonFiniteError:
-        """Return the error for a loss that is not finite, the step before it taken back."""
-        seen: dict[Path, list[Any]] = {path: [] for path, _ in walk(self._live)}
-        tapped(self._live, seen).apply(inputs, Context(np.random.default_rng(0)))
-        path: Path = ()
-        for where, outputs in seen.items():
-            if not all(np.isfinite(value(part)).all() for part in outputs):
-                path = where
-                break
-        self._take_back()
-        what = "its output, and with it the loss, is" if path else "the loss is"
-        return self._not_finite(what, path)
-
-    def _take_back(self) -> None:
-        """Make all arrays what they were before the last step, or at worst in the beginning."""
-        for path, array in self._arrays.items():
-            before = self._before[path]
-            np.copyto(array, before if is_finite(before) else self._base._at(path))
-        self._state = self._state_before
-
-    def _not_finite(self, what: str, path: Path, step: int | None = None) -> NonFiniteError:
-        """Return the error for something at `path` in a step, by default the one being made."""
-        step, round = self.steps + 1 if step is None else step, self.progress.round + 1
-        error = NonFiniteError(
-            f"{what} not finite in round {round}, step {step}: "
-            "a smaller learning rate, clip_norm=, or other initial weights usually help",
-            path,  # where it first appeared
-        )
-        error.round, error.step, error.net = round, step, self.net
-        return error

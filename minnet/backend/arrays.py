@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,7 +39,11 @@ def add_at(target: Array, index: Any, values: Array) -> None:
 
 
 def read_only(array: Any) -> Array:
-    """Return `array` as one that nobody can write to: itself where that is so, else a copy."""
+    """Return `array` as one that nobody can write to: itself where that is so, else a copy.
+
+    CuPy has no read-only arrays. What is kept instead are copies that nobody else has, or
+    what `move` made, by which these are known again.
+    """
     if isinstance(array, np.ndarray):
         base: Any = array
         while isinstance(base, np.ndarray) and not base.flags.writeable:
@@ -46,8 +51,20 @@ def read_only(array: Any) -> Array:
         if base is None:
             return array
     elif is_array(array):
-        theirs: Array = array  # CuPy has no read-only arrays
-        return theirs
+        known = _kept.get(id(array))
+        theirs: Array = array
+        return theirs if known is not None and known() is array else kept(array.copy("K"))
     copy = np.array(array)
     copy.flags.writeable = False
     return copy
+
+
+_kept: dict[int, weakref.ref[Any]] = {}
+
+
+def kept(array: Any) -> Array:
+    """Return an array of a GPU, noted as one that nobody writes to."""
+    key = id(array)
+    _kept[key] = weakref.ref(array, lambda _: _kept.pop(key, None))
+    noted: Array = array
+    return noted
