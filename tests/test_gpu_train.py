@@ -204,7 +204,7 @@ def test_features_and_probes(standin_cupy):
 
 def counted_run(**options):
     with counting() as counted:
-        result = quiet(normed(), (X, Y), device="gpu", **options)
+        result = quiet(normed(), (X, Y), device="gpu", capture=False, **options)
     return counted, result.steps
 
 
