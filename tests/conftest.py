@@ -11,6 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
 import numpy as np
+import on_device
 import pytest
 import standin
 
@@ -23,6 +24,33 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("minnet")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        default="cpu",
+        help="where the tests of ops, layers, optimizers and training run: "
+        "cpu, gpu, gpu:1, or standin (a stand-in for CuPy that needs no GPU)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    device = on_device.chosen(config.getoption("--device"))
+    if device != "cpu":
+        on_device.move_everything(device)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
+    for item in items:
+        if reason := on_device.reason_to_skip(item, config.getoption("--device")):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> str:
+    """The GPU that the tests run on."""
+    return on_device.chosen(request.config.getoption("--device"))
 
 
 @pytest.fixture

@@ -1,38 +1,13 @@
-"""Training on a GPU (the stand-in): the CPU's results, no waiting, nothing for what is frozen."""
-
-import sys
+"""Training on a GPU (the stand-in): the CPU's results, and no step that waits."""
 
 import numpy as np
 import pytest
-import standin
+from gpu_nets import IMAGES, LABELS, X, Y, assert_near, big_rows, dense, dropping, images, normed
 from standin import counting
-from train_samples import points, quiet, same_nets
+from train_samples import quiet, same_nets
 
 import minnet as mn
-from minnet.backend import device_of, move
-
-X, Y = points(100)
-IMAGES = np.random.default_rng(1).normal(size=(40, 6, 6, 2)).astype("float32")
-LABELS = (IMAGES.mean((1, 2, 3)) > 0).astype(int)
-
-
-def dense():
-    return mn.Chain(mn.Linear(8), mn.Ramp(), mn.Linear(3), mn.Softmax())
-
-
-def normed():
-    return mn.Chain(mn.Linear(8), mn.BatchNorm(), mn.Tanh(), mn.Linear(3), mn.Softmax())
-
-
-def images():
-    return mn.Chain(
-        mn.Conv(4, 3), mn.Ramp(), mn.MaxPool(2), mn.Flatten(), mn.Linear(2), mn.Softmax()
-    )
-
-
-def dropping():
-    return mn.Chain(mn.Linear(8), mn.Dropout(0.5), mn.Linear(3), mn.Softmax())
-
+from minnet.backend import move
 
 CASES = [
     (dense, (X, Y), {}),
@@ -41,11 +16,6 @@ CASES = [
     (lambda: mn.Chain(mn.Linear(4), mn.Tanh(), mn.Linear(1)), (X, X[:, :1] * 2), {}),
     (lambda: mn.Chain(mn.Linear(1), mn.Sigmoid()), (X, (X[:, :1] > 0) * 1.0), {}),
 ]
-
-
-def assert_near(found, expected, within=1e-5):
-    for path, array in expected.arrays().items():
-        np.testing.assert_allclose(found[path], array, rtol=within, atol=within, err_msg=str(path))
 
 
 # --- the same results -----------------------------------------------------------------------
@@ -204,7 +174,7 @@ def test_features_and_probes(standin_cupy):
 
 def counted_run(**options):
     with counting() as counted:
-        result = quiet(normed(), (X, Y), device="gpu", **options)
+        result = quiet(normed(), (X, Y), device="gpu", capture=False, **options)
     return counted, result.steps
 
 
@@ -231,11 +201,6 @@ def test_data_that_is_there_is_not_moved(standin_cupy):
     here = quiet(dense(), (X, Y), device="gpu")
     there = quiet(dense(), (x, y), device="gpu")
     assert same_nets(here.net, there.net)
-
-
-def big_rows(monkeypatch):
-    """Have no data fit."""
-    monkeypatch.setattr(sys.modules["minnet.train.gpu_feed"], "SHARE", 0.0)
 
 
 def test_data_that_does_not_fit_is_staged(standin_cupy, monkeypatch):
@@ -274,183 +239,3 @@ def test_an_encoder_works_on_the_host_once(standin_cupy):
     there = quiet(net, data, device="gpu", rounds=5)
     assert len(asked) <= 20 + 3  # some are looked at first
     assert_near(there.net, quiet(net, data, rounds=5).net)
-
-
-# --- freezing -------------------------------------------------------------------------------
-
-
-def wide(classes=3):
-    """A net nearly all of whose memory is in its first layer."""
-    return mn.Chain(
-        mn.Linear(20_000, name="large"), mn.Ramp(), mn.Linear(4, name="top"),
-        mn.Linear(classes), mn.Softmax(), input=2,
-    ).initialize()  # fmt: skip
-
-
-def test_frozen_arrays_are_the_very_objects(standin_cupy):
-    net = wide()
-    result = quiet(net, (X, Y), multipliers={"large": None}, device="gpu", validation=0.2)
-    for found in (result.net, result.final):
-        assert found["large.weight"] is net["large.weight"]
-        assert found["large.bias"] is net["large.bias"]
-        assert found["top.weight"] is not net["top.weight"]
-    there = net.to("gpu")
-    result = quiet(there, (X, Y), multipliers={"large": None})
-    assert result.net["large.weight"] is there["large.weight"]
-
-
-@pytest.mark.parametrize("optimizer", [mn.Adam(), mn.SGD(0.1, momentum=0.9)])
-def test_a_frozen_array_has_no_gradient_no_state_and_no_bytes(standin_cupy, optimizer):
-    """The large layer is in the middle, so that the backward pass goes through beside it."""
-
-    def run(multipliers):
-        net = mn.Chain(
-            mn.Linear(4), mn.Linear(4, name="frozen"), mn.Linear(3), mn.Softmax(), input=2
-        ).initialize()
-        trainer = mn.Trainer(net, optimizer, multipliers=multipliers, device="gpu")
-        trainer.step(X[:16], Y[:16])
-        with counting() as counted, standin.launched() as names:
-            trainer.step(X[:16], Y[:16])
-        return counted, names, set(trainer._updater._trained), trainer
-
-    everything, all_names, all_paths, _ = run(None)
-    frozen, names, paths, trainer = run({"frozen": None})
-    assert all_paths - paths == {("frozen", "weight"), ("frozen", "bias")}
-    # One product for the weight, and for the bias one with ones.
-    assert all_names.count("dot") - names.count("dot") == 1
-    assert frozen.launches < everything.launches
-    assert frozen.allocated_bytes < everything.allocated_bytes
-    assert trainer.there()["frozen.weight"] is trainer._begun["frozen.weight"]
-
-
-def test_a_large_frozen_layer_takes_only_its_own_memory(standin_cupy):
-    net = wide().to("gpu")
-    mn.free("gpu")
-    before = mn.memory("gpu")
-    large = net["large.weight"].nbytes
-    assert large == 160_000
-    trainer = mn.Trainer(net, mn.Adam(), multipliers={"large": None})
-    assert mn.memory("gpu").used - before.used < 4 * 4 * 20_000 * 4 + 100_000  # the layer above
-    trainer.step(X[:2], Y[:2])
-    alone = mn.Trainer(net, mn.Adam(), multipliers={"large": None, "top": None})
-    used = mn.memory("gpu").used
-    alone.step(X[:2], Y[:2])
-    assert mn.memory("gpu").used - used < 10_000
-
-
-def test_the_frozen_bottom_is_computed_once_there(standin_cupy):
-    net = dense().initialize(input_shape=2)
-    result = quiet(net, (X, Y), multipliers={0: None}, device="gpu", rounds=5, validation=0.2)
-    here = quiet(net, (X, Y), multipliers={0: None}, rounds=5, validation=0.2)
-    assert (result.kept, result.reused) == ("memory", here.reused)
-    assert_near(result.net, here.net)
-    for size in (0.0, 1.0):  # no share of the data fits, or no feature does
-        again = quiet(
-            net, (X, Y), multipliers={0: None}, device="gpu", rounds=5, validation=0.2,
-            reuse_frozen=size,
-        )  # fmt: skip
-        assert_near(again.net, here.net)
-
-
-def test_features_of_data_that_does_not_fit_are_kept(standin_cupy, monkeypatch):
-    big_rows(monkeypatch)
-    net = dense().initialize(input_shape=2)
-    result = quiet(net, (X, Y), multipliers={0: None}, device="gpu", rounds=5)
-    assert (result.kept, result.reused) == ("memory", 0.8)
-    assert_near(result.net, quiet(net, (X, Y), multipliers={0: None}, rounds=5).net)
-
-
-# --- what goes wrong ------------------------------------------------------------------------
-
-
-def test_data_on_another_device_is_refused(standin_cupy):
-    there = dense().initialize(input_shape=2).to("gpu")
-    with pytest.raises(mn.DeviceError, match=r"data is on the gpu:1, what is trained .* the gpu:0"):
-        quiet(there, (move(X, "gpu:1"), Y))
-    with pytest.raises(mn.DeviceError, match=r"data is on the gpu:0, what is trained .* the cpu"):
-        quiet(dense(), (move(X, "gpu"), Y))
-    with pytest.raises(mn.DeviceError, match="data is on the gpu:0"):
-        mn.evaluate(there.to("cpu"), (move(X, "gpu"), Y))
-    with pytest.raises(mn.SpecError, match="a device is"):
-        quiet(dense(), (X, Y), device="cuda")
-
-
-def test_half_a_net_elsewhere_is_refused(standin_cupy):
-    net = dense().initialize(input_shape=2)
-    mixed = net.to("gpu").with_arrays({"2.bias": net["2.bias"]})
-    with pytest.raises(mn.DeviceError, match=r"0\.weight is on the gpu:0 and 2\.bias on the cpu"):
-        quiet(mixed, (X, Y))
-
-
-FAILING = [
-    (lambda: mn.Chain(mn.Linear(4), mn.Tanh(), mn.Linear(1)), mn.SGD(1e30)),
-    (lambda: mn.Chain(mn.Linear(4), mn.Ramp(), mn.Linear(1)), mn.SGD(1e3)),
-    (normed, mn.SGD(1e38, momentum=0.9)),
-]
-
-
-def explodes(device, build, optimizer, **options):
-    data = (X, Y if build is normed else X[:, :1] * 100)
-    with pytest.raises(mn.NonFiniteError) as caught:
-        quiet(build(), data, optimizer=optimizer, device=device, rounds=5, **options)
-    return caught.value
-
-
-@pytest.mark.parametrize(("build", "optimizer"), FAILING)
-@pytest.mark.parametrize("size", [4, 7, 16])
-def test_what_is_not_finite_is_told_as_on_the_cpu(standin_cupy, build, optimizer, size):
-    here, there = (explodes(d, build, optimizer, batch_size=size) for d in ("cpu", "gpu"))
-    assert str(there) == str(here)
-    assert (there.round, there.step, there.path) == (here.round, here.step, here.path)
-    assert there.net.device == "cpu"
-    with np.errstate(all="ignore"):
-        assert_near(there.net, here.net, within=1e-3)
-    assert there.result.steps == here.result.steps
-
-
-def test_a_step_that_is_not_finite_changes_nothing(standin_cupy):
-    net = mn.Chain(mn.Linear(1), input=2).initialize()
-    trainer = mn.Trainer(net, mn.SGD(0.1, momentum=0.9), device="gpu")
-    trainer.step(X[:8], X[:8, :1])
-    before = trainer.net
-    bad = np.full((8, 1), 1e30, "float32")
-    with pytest.raises(mn.NonFiniteError, match="round 1, step 2"):
-        trainer.step(X[:8], bad)
-    # The last net whose loss was finite is the one before the first step.
-    assert same_nets(trainer.net, net) and trainer.steps == 1
-    assert not same_nets(before, net)
-    assert np.isfinite(trainer.step(X[:8], X[:8, :1]))
-
-
-def test_no_room_says_for_which_layer_and_what_fits() -> None:
-    x = np.ones((512, 50), "float32")
-    y = np.zeros(512, int)
-    net = mn.Chain(
-        mn.Linear(1000, name="broad"), mn.Ramp(), mn.Linear(2), mn.Softmax(), input=50
-    ).initialize()
-    with standin.installed(memory=4_000_000):
-        with pytest.raises(mn.DeviceMemoryError, match="of the 512 examples of a batch") as caught:
-            quiet(net, (x, y), device="gpu", batch_size=512)
-        assert "Out of memory allocating 2,048,000 bytes" in str(caught.value)
-        fits = int(str(caught.value).rpartition("batch_size=")[2])
-        assert 64 <= fits <= 256
-        del caught
-        assert quiet(net, (x, y), device="gpu", batch_size=fits, rounds=1).steps == 512 // fits
-
-
-def test_memory_stays_level_over_many_runs(standin_cupy):
-    levels = set()
-    for seed in range(200):
-        quiet(normed(), (X[:20], Y[:20]), device="gpu", rounds=1, seed=seed, validation=0.2)
-        levels.add((mn.memory("gpu").used, mn.memory("gpu").reserved))
-    used = {used for used, _ in levels}
-    assert used == {0}
-    assert len(levels) == 1
-
-
-def test_places_of_results(standin_cupy):
-    net = dense().initialize(input_shape=2)
-    frozen = quiet(net, (X, Y), multipliers={0: None}, device="gpu").net
-    assert {device_of(array) for array in frozen.arrays().values()} == {"cpu"}
-    with pytest.warns(mn.MinnetWarning, match="nothing to train"):
-        assert quiet(net, (X, Y), multipliers={...: None}, device="gpu").net is net

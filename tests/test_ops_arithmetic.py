@@ -192,6 +192,7 @@ def test_sigmoid_and_softplus_are_precise_where_they_are_tiny():
     np.testing.assert_allclose(ops.softplus(x), np.exp(x), rtol=1e-12)
 
 
+@pytest.mark.host
 def test_values_outside_a_domain_are_numpys():
     with pytest.warns(RuntimeWarning, match="divide by zero"):
         assert ops.log(np.zeros(1)).tolist() == [-np.inf]
@@ -257,6 +258,7 @@ def test_gradient_functions_do_not_compute_in_float64():
             assert function(np.ones(3, np.float32)).dtype == np.float32
 
 
+@pytest.mark.host
 def test_lists_and_numbers_are_taken_for_arrays():
     same(ops.add([1.0, 2.0], [3.0, 4.0]), [4.0, 6.0])
     same(ops.multiply([1.0, 2.0], Tensor(np.array([3.0, 4.0]))).data, [3.0, 8.0])

@@ -144,7 +144,8 @@ class Half:
         self._good = xp.where(usable, self._good + 1, 0)
         is_time = self._good >= PATIENCE
         factor = xp.where(usable, xp.where(is_time, np.float32(2), np.float32(1)), np.float32(0.5))
-        self.scale = xp.clip(self.scale * factor, np.float32(1), np.float32(LARGEST_SCALE))
+        # In its place, where a recorded pass finds it.
+        self.scale[...] = xp.clip(self.scale * factor, 1, LARGEST_SCALE)
         self._good = xp.where(is_time, 0, self._good)
 
 

@@ -55,6 +55,7 @@ def train(
     threads: int | None = None,
     device: str | None = None,
     precision: str = "float32",
+    capture: bool = True,
 ) -> TrainResult:
     """Train a net, or part of it, and return a new one.
 
@@ -124,6 +125,10 @@ def train(
         up to 0.1 % of each. `"float16"` computes all above the frozen bottom with 11
         bits, and numbers up to 65504; weights, updates, the loss and BatchNorm's own
         arrays stay float32, and the loss is scaled so that small gradients don't vanish.
+    capture
+        Whether steps on a GPU are recorded as CUDA graphs and replayed, where that is
+        possible: not with layers or losses of your own, or random ones above the frozen
+        bottom. It takes less of the host's time, and more memory.
 
     Returns
     -------
@@ -175,6 +180,7 @@ def train(
         threads,
         device,
         precision,
+        capture,
     )
     measures = chosen_measures(measure, trainer.objective)
     best = best_metric(best, stops, measures, held is not None)

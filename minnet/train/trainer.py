@@ -66,8 +66,9 @@ class Trainer(Recovery):
         Where to train: `"cpu"`, `"gpu"` or, of several, `"gpu:1"`; where the net is when left
         out. Batches are brought there; `trainer.net` is where `net` is.
     precision
-        What a GPU computes in: `"float32"`, `"tf32"` (products of matrices of about 3 digits)
-        or `"float16"` (all but the weights and the loss, likewise). See `train`.
+        What a GPU computes in: `"float32"`, `"tf32"` or `"float16"`, see `train`.
+    capture
+        Whether steps on a GPU are recorded as CUDA graphs and replayed, where that is possible.
 
     Attributes
     ----------
@@ -132,7 +133,7 @@ class Trainer(Recovery):
         self._multipliers: Mapping[Path, Any] = {}
         self._dense_flat: list[Array] | None = None
         self.precision = checked_precision(precision, net)
-        self._captures = boolean(capture, "capture")
+        self._captures = boolean(capture, "capture") and self.device != "cpu"
         with using(self.device):
             arrays = net.arrays().values()
             self._half = Half(next(iter(arrays))) if self.precision == "float16" else None
@@ -224,9 +225,9 @@ class Trainer(Recovery):
         self.bottom = Bottom(self._live, self._hands)
         if self._half is not None:
             self._half.use(self.bottom.above)
-        above, work = self.bottom.above, partial(self._pass, 0, 1.0)
-        captures = self._captures and bool(now)
-        self._capture = Capture.of(above, self.objective, work, self.device) if captures else None
+        self._capture = None
+        if self._captures:
+            self._capture = Capture.of(self.bottom.above, self.objective, self._pass, self.device)
         self._work = step_work(self.bottom.above, self.objective)
         self._dense = Dense.of(self.bottom.above, self.objective, self._arrays)
 

@@ -24,6 +24,7 @@ from .counts import Counts, Room, counting, counts, launched
 
 __all__ = ["Counts", "counting", "counts", "cupy", "install", "installed", "launched", "reset"]
 
+
 def _modules() -> dict[str, Any]:
     """Return CuPy's modules, by name."""
     module = cuda_names.module
