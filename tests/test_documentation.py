@@ -56,10 +56,14 @@ def run_snippet(code: str, namespace: dict[str, Any], page: str, line: int) -> N
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_snippet_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_snippet_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")  # snippets may read the data there
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
+    if page.name == "gpu.md":
+        request.getfixturevalue("standin_cupy")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for language, code, line in snippets(page.read_text(encoding="utf-8")):
         if language == "python":

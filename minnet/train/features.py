@@ -92,8 +92,10 @@ class FeatureCache:
                 if not self.features and not self._make_room(fresh, wanted, read):
                     return fresh  # nothing is kept, so all were wanted
                 self._keep(wanted, fresh)
-        index = positions if there is None else there
-        found = {port: array.take(index, axis=0) for port, array in self.features.items()}
+        if there is None:
+            found = {port: array.take(positions, 0) for port, array in self.features.items()}
+        else:
+            found = {port: array[there] for port, array in self.features.items()}
         return found if len(found) > 1 else found[""]
 
     def _compute(self, positions: Array, read: Callable[[Array], Any]) -> Any:

@@ -122,8 +122,7 @@ class Trainer(Recovery):
         self.objective = choose_objective(net, loss)
         self.table: MultiplierTable = resolve_multipliers(net, multipliers, given)
         self.frozen_dropout = boolean(frozen_dropout, "frozen_dropout")
-        self.progress = Progress()
-        self.steps = 0
+        self.progress, self.steps = Progress(), 0
         self._seed = positive(seed, "seed", 0)
         self._randoms = [np.random.default_rng([self._seed, 1])]  # one for each thread
         self._hands = Hands(None if threads is None else positive(threads, "threads"))
@@ -320,8 +319,8 @@ class Trainer(Recovery):
         """Go forward and back over a batch, or say which one a GPU would have room for."""
 
         def attempt(size: int) -> None:
-            some = slice(0, size)
-            self._pass(0, 1.0, part_of(features, some), part_of(targets, some), self._state)
+            some = part_of(features, slice(0, size)), part_of(targets, slice(0, size))
+            self._pass(0, 1.0, *some, self._state)
 
         return tried(lambda: self._passes(features, targets), count_of(targets), attempt)
 
@@ -329,8 +328,7 @@ class Trainer(Recovery):
         """Go forward and back over a batch, divided among the threads."""
         if self._capture is not None:
             return [self._capture(features, targets, self._state, id(self._arrays))]
-        division = self._hands.divide(features, self._work)
-        parts = division.parts
+        parts, _ = division = self._hands.divide(features, self._work)
         while len(self._randoms) < len(parts):
             self._randoms.append(np.random.default_rng([self._seed, 1, len(self._randoms)]))
         count = parts[-1].stop

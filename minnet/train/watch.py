@@ -14,6 +14,7 @@ import numpy as np
 
 from ..backend import Array, array_module, move
 from ..layers.base import Path
+from ..ops import gpu
 
 __all__ = ["Trouble", "Watch"]
 
@@ -42,6 +43,7 @@ class Watch:
         xp = array_module(like)
         self.ok: Array = xp.ones((), bool)
         self._first: Array = xp.zeros(2, np.int64)  # the step that went wrong, and what did
+        self._worst: Array = xp.zeros((), np.int64)  # the number of the last gradient that is not
         self._inputs: dict[int, Callable[[], Any]] = {}
         self._paths: tuple[Path, ...] = ()
 
@@ -51,6 +53,10 @@ class Watch:
         """Look at the loss and the gradients of a step, counted from 1."""
         xp = array_module(self.ok)
         self._inputs[step], self._paths = inputs, tuple(gradients)
+        found = list(map(xp.ascontiguousarray, gradients.values()))
+        if gpu.takes(loss, *found):
+            gpu.finite.look(loss, found, self._worst, self.ok, self._first, step)
+            return
         is_fine = xp.isfinite(loss).reshape(())
         what = xp.where(is_fine, LENGTH, LOSS)
         if gradients:
