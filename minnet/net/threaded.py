@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeVar
 
 from ..autodiff import value
@@ -28,6 +28,8 @@ MULTIPLICATION = 3e-5
 # Examples at a time for each thread, where that is free: what comes out of a convolution is
 # large, and soonest done where it fits the cache.
 AT_A_TIME = 128
+
+_NOTHING = nullcontext()
 
 
 class Division(NamedTuple):
@@ -84,7 +86,7 @@ class Hands:
 
     def between(self) -> AbstractContextManager[None]:
         """Have what is done between divided batches done by these threads as well."""
-        return sharing(self._inside())
+        return sharing(self.threads) if self._are_busy else _NOTHING
 
     def do(self, work: Callable[[int, slice], Result], division: Division) -> list[Result]:
         """Have `work(number, part)` done for each part, by a thread each."""

@@ -51,15 +51,17 @@ def checked_precision(precision: Any, net: Net) -> str:
     return str(precision)
 
 
-@contextlib.contextmanager
-def products(precision: str) -> Iterator[None]:
-    """Have products of float32 matrices computed in this precision for a while.
+def products(precision: str) -> contextlib.AbstractContextManager[None]:
+    """Have products of float32 matrices computed in this precision for a while."""
+    return _in_tf32() if precision == "tf32" else _NOTHING
 
-    CuPy keeps that setting for the whole process, so it is put back in the end.
-    """
-    if precision != "tf32":
-        yield
-        return
+
+_NOTHING = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _in_tf32() -> Iterator[None]:
+    """CuPy keeps that setting for the whole process, so it is put back in the end."""
     from cupy._core import _routines_linalg as setting
 
     before = setting.get_compute_type(np.float32)
