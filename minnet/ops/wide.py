@@ -26,6 +26,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ TILE = 1 << 21
 PRODUCT, COPY, RUN, ADD, PLACE = 0.028, 0.25, 10.0, 1.1, 1.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Wide:
     """A sweep over images by wide windows."""
 
@@ -53,12 +54,12 @@ class Wide:
     outputs: int
     together: int  # P
 
-    @property
+    @cached_property
     def reach(self) -> int:
         """Over how many elements of W a wide window reaches."""
         return self.sweep.window[-1] + (self.together - 1) * self.sweep.stride[-1]
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """How many wide windows there are along H and W, rows of each, and numbers of a row."""
         down, across = self.sweep.positions
@@ -82,12 +83,14 @@ class Wide:
         """Estimate the time for a position in adding what windows hold where they stand."""
         return math.prod(self.shape[2:]) * ADD / self.together
 
+    @cached_property
     def correlate_cost(self) -> float:
-        """Estimate the time for a position in `correlate`, and in `weight_gradient`."""
+        """The time for a position in `correlate`, and in `weight_gradient`, about."""
         return self.product_cost() + self.gather_cost()
 
+    @cached_property
     def spread_cost(self) -> float:
-        """Estimate the time for a position in `spread`."""
+        """The time for a position in `spread`, about."""
         return self.product_cost() + self.scatter_cost()
 
     def shares(self, cost: float) -> list[slice]:
@@ -166,7 +169,7 @@ def _fitting(sweep: Sweep, outputs: int) -> list[Wide]:
 @functools.lru_cache(maxsize=256)
 def widened(sweep: Sweep, outputs: int) -> Wide:
     """Return a sweep by the wide windows that promise to take the least time."""
-    return min(_fitting(sweep, outputs), key=Wide.correlate_cost)
+    return min(_fitting(sweep, outputs), key=lambda wide: wide.correlate_cost)
 
 
 @functools.lru_cache(maxsize=256)
@@ -175,11 +178,11 @@ def for_spreading(sweep: Sweep, outputs: int) -> tuple[Wide, Sweep | None]:
 
     That is None where adding promises to take less time.
     """
-    wide = min(_fitting(sweep, outputs), key=Wide.spread_cost)
+    wide = min(_fitting(sweep, outputs), key=lambda wide: wide.spread_cost)
     turned = _turned(sweep, outputs)
     if turned is not None:
-        cost = widened(turned, sweep.shape[-1]).correlate_cost()
-        if turned.count * cost >= sweep.count * wide.spread_cost():
+        cost = widened(turned, sweep.shape[-1]).correlate_cost
+        if turned.count * cost >= sweep.count * wide.spread_cost:
             turned = None
     return wide, turned
 
@@ -219,7 +222,7 @@ def correlate(a: Array, w: Array, sweep: Sweep) -> Array:
             rows = wide.gathered(images[tile], dtype)
             np.matmul(rows, matrix, out=y[tile].reshape(len(rows), -1))
 
-    in_parts(work, wide.shares(wide.correlate_cost()))
+    in_parts(work, wide.shares(wide.correlate_cost))
     return y.reshape(len(a), *sweep.positions, wide.outputs)
 
 
@@ -236,7 +239,7 @@ def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
             total += rows.T @ g[tile].reshape(len(rows), columns)
         return total
 
-    total, *others = in_parts(work, wide.shares(wide.correlate_cost()))
+    total, *others = in_parts(work, wide.shares(wide.correlate_cost))
     for other in others:
         total += other
     return wide.folded(total).reshape(*sweep.window, a.shape[-1], wide.outputs)
@@ -263,5 +266,5 @@ def _spread_by_adding(g: Array, w: Array, wide: Wide) -> Array:
             rows = new_array((len(columns), matrix.shape[1]), total.dtype)
             wide.scatter(np.matmul(columns, matrix, out=rows), total[tile])
 
-    in_parts(work, wide.shares(wide.spread_cost()))
+    in_parts(work, wide.shares(wide.spread_cost))
     return wide.sweep.crop(total)
