@@ -8,6 +8,7 @@ back, as two more ops that gradients pass through; and `train` and `Trainer` tra
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -68,19 +69,19 @@ def move_everything(device: str) -> None:
         op = getattr(ops, name)
         if name not in ("output_sizes", "deconv_output_sizes", "resolve_padding"):
             setattr(ops, name, _there(op, device))
-    train, trainer = mn.train, mn.Trainer
+    train, begin = mn.train, mn.Trainer.__init__
 
     @functools.wraps(train)
     def train_there(*args: Any, **options: Any) -> Any:
         return train(*args, **{"device": device, **options})
 
-    class TrainerThere(trainer):  # type: ignore[misc, valid-type]
-        __doc__ = trainer.__doc__
+    @functools.wraps(begin)
+    def begin_there(*args: Any, **options: Any) -> None:
+        if "device" not in inspect.signature(begin).bind(*args, **options).arguments:
+            options["device"] = device
+        begin(*args, **options)
 
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **{"device": device, **options})
-
-    mn.train, mn.Trainer = train_there, TrainerThere  # type: ignore[misc]
+    mn.train, mn.Trainer.__init__ = train_there, begin_there  # type: ignore[method-assign]
 
 
 def _there(op: Callable[..., Any], device: str) -> Callable[..., Any]:

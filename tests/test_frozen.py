@@ -45,6 +45,7 @@ def is_constant(path, array, table):
 # --- the property -----------------------------------------------------------------------------
 
 
+@pytest.mark.host
 @settings(max_examples=60)
 @given(st.data())
 def test_what_is_frozen_stays_the_same_object_and_costs_nothing(tmp_path_factory, data):

@@ -129,6 +129,7 @@ def test_the_error_can_be_pickled():
     assert same_nets(copy.net, caught.value.net)
 
 
+@pytest.mark.host
 def test_clipping_a_gradient_whose_length_floats_cannot_hold_says_which():
     net = mn.Chain(mn.Linear(1, bias=False)).initialize(input_shape=(2,)).astype("float64")
     trainer = mn.Trainer(net, mn.SGD(clip_norm=1.0), loss=lambda o, t: (o * 1e200).mean())

@@ -241,6 +241,7 @@ def test_ctrl_c_gives_the_result_so_far(at, rounds, steps):
     assert same_nets(result.net, same)
 
 
+@pytest.mark.host
 def test_ctrl_c_in_the_data_or_a_callback_does_too():
     def batches():
         yield points(16)

@@ -85,12 +85,14 @@ def test_a_stream_of_other_labels_needs_a_decoder(net):
 # --- data that is not in memory -----------------------------------------------------------------
 
 
+@pytest.mark.host
 def test_an_array_like_is_read_batch_by_batch_and_never_whole():
     x = Counted(X)
     quiet(classifier(4), (x, Y), batch_size=8, rounds=3)
     assert max(x.reads) <= 8 and sum(x.reads) == 3 * 48 + 1  # and one, to see its shape
 
 
+@pytest.mark.host
 def test_it_is_read_once_where_the_features_are_kept():
     x, held = Counted(X), Counted(X)
     net = classifier(4).initialize(input_shape=(2,))
@@ -98,6 +100,7 @@ def test_it_is_read_once_where_the_features_are_kept():
     assert sum(x.reads) == 48 + 1 and sum(held.reads) == 48
 
 
+@pytest.mark.host
 def test_targets_that_are_arrays_are_read_batch_by_batch_too():
     y = Counted(np.c_[X, X])
     quiet(mn.Chain(mn.Linear()), (X, y), batch_size=8, rounds=2)

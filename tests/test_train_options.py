@@ -222,6 +222,7 @@ def test_a_softmax_at_one_of_several_outputs_of_a_block_is_folded():
     assert found == pytest.approx(by_hand, rel=1e-5)
 
 
+@pytest.mark.host
 def test_a_function_that_happens_to_be_called_cross_entropy_gets_the_probabilities():
     def cross_entropy(outputs, targets):
         assert outputs.data.sum(-1) == pytest.approx(1)

@@ -115,6 +115,7 @@ def test_a_multiplier_is_read_again_when_progress_is_set():
         assert moved.max() == pytest.approx(2 * expected, rel=1e-4)
 
 
+@pytest.mark.host
 def test_thawing_starts_with_fresh_optimizer_state_and_freezing_ends_it():
     x, y = points()
     net = small()
@@ -183,6 +184,7 @@ def test_wrong_options_are_refused(options, message):
         mn.Trainer(small(), **options)
 
 
+@pytest.mark.host
 @pytest.mark.parametrize(
     "x, y, error, message",
     [

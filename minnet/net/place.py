@@ -9,7 +9,7 @@ from ..autodiff import value
 from ..backend import device_of, is_array, move, named, using
 from ..backend.devices import explained
 from ..errors import DeviceError, MinnetError
-from ..layers.base import Layer, dotted, walk
+from ..layers.base import Layer, Path, dotted, walk
 
 if TYPE_CHECKING:
     from .arrays import Arrays
@@ -55,17 +55,23 @@ def moved(net: AnyNet, device: Any) -> AnyNet:
     return net.with_arrays(there) if there else net
 
 
-def returned(net: AnyNet, begun: Arrays, given: AnyNet) -> AnyNet:
+def returned(
+    net: AnyNet, begun: Arrays, given: AnyNet, known: dict[Path, tuple[Any, Any]]
+) -> AnyNet:
     """Return a net that came of `begun` on the device of `given`, of which `begun` is a copy.
 
-    Its arrays that are still those of `begun` are the very ones of `given`.
+    Its arrays that are still those of `begun` are the very ones of `given`, and those that
+    are as they were the last time, which `known` tells, the ones of then.
     """
     if begun is given:
         return net
     before = begun.arrays()
     changed = {path: a for path, a in net.arrays().items() if a is not before.get(path)}
     place = place_of(given) or "cpu"
-    return given.with_arrays({path: move(a, place) for path, a in changed.items()})
+    for path, array in changed.items():
+        if path not in known or known[path][0] is not array:
+            known[path] = array, move(array, place)
+    return given.with_arrays({path: known[path][1] for path in changed})
 
 
 def check_same_device(net: Any, given: Any) -> None:

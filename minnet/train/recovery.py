@@ -33,6 +33,7 @@ class Recovery:
     _before: dict[Path, Array]  # the same before the last step; the next goes there
     _state: dict[Path, Array]  # running statistics
     _state_before: dict[Path, Array]
+    _brought: dict[Path, tuple[Array, Array]]  # there and where the given net was
 
     @property
     def net(self) -> Net:

@@ -31,6 +31,9 @@ class Place:
         if key not in self._there or self._there[key].nbytes < part.nbytes:
             self._pinned[key] = self._pinned_bytes(part.nbytes)
             self._there[key] = self.module.empty(part.nbytes, np.uint8)
+            # What had this memory before may still be worked on.
+            self.used.record(self.module.cuda.get_current_stream())
+            stream.wait_event(self.used)
         here = np.ndarray(part.shape, part.dtype, self._pinned[key])
         here[...] = part
         size, memory = part.nbytes, self._there[key]
@@ -64,16 +67,19 @@ class Staging:
         one is asked for.
         """
         ahead = None
-        for number, (batch, more) in enumerate(batches):
-            place = self.places[number % PLACES]
-            staged = place, self._begin(place, batch), more
+        try:
+            for number, (batch, more) in enumerate(batches):
+                place = self.places[number % PLACES]
+                staged = place, self._begin(place, batch), more
+                if ahead is not None:
+                    yield self._ready(*ahead)
+                    self._done(ahead[0])
+                ahead = staged
             if ahead is not None:
                 yield self._ready(*ahead)
                 self._done(ahead[0])
-            ahead = staged
-        if ahead is not None:
-            yield self._ready(*ahead)
-            self._done(ahead[0])
+        finally:
+            self.stream.synchronize()  # before anything else gets the memory
 
     def _begin(self, place: Place, batch: Any) -> Any:
         """Begin to move a batch to a place."""

@@ -115,7 +115,7 @@ class Trainer(Recovery):
         self._given, self._begun = net, net if device is None else net.to(device)
         if self._begun is not net:
             net, given = self._begun, net if given is None else given
-        self.device = net.device
+        self.device, self._brought = net.device, {}
         self.optimizer = Adam() if optimizer is None else optimizer
         if not isinstance(self.optimizer, Optimizer):
             raise SpecError(f"optimizer must be one such as Adam() or SGD(0.1), got {optimizer!r}")
@@ -165,7 +165,7 @@ class Trainer(Recovery):
 
     def at_home(self, there: Net) -> Net:
         """Return a net that `there` gave where the given one was; what is frozen is that one's."""
-        return returned(there, self._begun, self._given)
+        return returned(there, self._begun, self._given, self._brought)
 
     @property
     def trainable(self) -> tuple[Path, ...]:
