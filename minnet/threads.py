@@ -16,7 +16,7 @@ import numpy as np
 
 from .buffers import current_buffers
 
-__all__ = ["available_threads", "divided", "in_parts", "shares", "sharing"]
+__all__ = ["available_threads", "divided", "in_parts", "shares", "sharing", "together"]
 
 # A thread that has less than so many microseconds of work in an op costs more than it saves.
 LEAST = 300
@@ -56,26 +56,69 @@ def in_parts(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[
     """
     if len(parts) < 2 or getattr(_here, "is_part", False):
         return [function(part) for part in parts]
-    buffers = current_buffers()
+    buffers, meeting = current_buffers(), Meeting(len(parts))
 
     def as_part(number: int) -> Result:
-        _here.is_part = True
+        _here.is_part, _here.meeting, _here.number = True, meeting, number
         try:
             with buffers.used_by_thread(number) if buffers else contextlib.nullcontext():
                 return function(parts[number])
+        except BaseException:
+            meeting.is_off()
+            raise
         finally:
-            _here.is_part = False
+            _here.is_part, _here.meeting = False, None
 
     with _blas_alone:
         pool = _pool(len(parts) - 1)
-        # Threads begin with no context; NumPy's `errstate` is in it.
-        others = [pool.submit(copy_context().run, as_part, i) for i in range(1, len(parts))]
+        with _submitting:  # all parts at once: each may wait for the others
+            # Threads begin with no context; NumPy's `errstate` is in it.
+            others = [pool.submit(copy_context().run, as_part, i) for i in range(1, len(parts))]
         try:
             first = as_part(0)
+        except threading.BrokenBarrierError:  # because of an error in another part
+            for other in others:
+                if not isinstance(other.exception(), threading.BrokenBarrierError):
+                    other.result()
+            raise
         finally:
             for other in others:
                 other.exception()  # waits: none may work on while the caller goes on
         return [first, *(other.result() for other in others)]
+
+
+_submitting = threading.Lock()
+
+
+class Meeting:
+    """Where the threads that do the parts of some work wait for each other, to add up numbers."""
+
+    def __init__(self, count: int) -> None:
+        self._barrier = threading.Barrier(count)
+        # Two places, in turns: the first to go on may bring more while others still add up.
+        self._brought: list[list[Any]] = [[None] * count for _ in range(2)]
+        self._turns = [0] * count
+
+    def add_up(self, number: int, numbers: tuple[Any, ...]) -> list[Any]:
+        """Return the sums of what all parts bring, added in the order of the parts."""
+        brought = self._brought[self._turns[number] % 2]
+        self._turns[number] += 1
+        brought[number] = numbers
+        self._barrier.wait()
+        return [sum(several[1:], start=several[0]) for several in zip(*brought, strict=True)]
+
+    def is_off(self) -> None:
+        """Have nobody wait any more: one of the parts came to an error."""
+        self._barrier.abort()
+
+
+def together(*numbers: Any) -> Any:
+    """Return the sums of what the parts of a batch have here; what is given, if it is not divided.
+
+    Every part has to come by with as many numbers or arrays, in the same order.
+    """
+    meeting = getattr(_here, "meeting", None)
+    return list(numbers) if meeting is None else meeting.add_up(_here.number, numbers)
 
 
 def divided(count: int, parts: int) -> list[slice]:

@@ -14,7 +14,8 @@ from minnet import threads as minnet_threads
 from minnet.buffers import PATIENCE, SMALL, Buffers, new_array
 from minnet.net import threaded
 from minnet.net.threaded import Hands, Work
-from minnet.threads import available_threads, in_parts, shares, sharing
+from minnet.ops import norm
+from minnet.threads import available_threads, divided, in_parts, shares, sharing, together
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.normal(size=(64, 8, 8, 2))
@@ -124,31 +125,91 @@ def test_threads_draw_different_numbers() -> None:
     assert not np.array_equal(one == 0, two == 0)
 
 
-def test_what_looks_at_the_whole_batch_is_not_divided() -> None:
-    seen: list[Any] = []
+def noted(seen: list[int]) -> mn.Elementwise:
+    """Return a layer that does nothing but note how many examples it is given."""
 
     def note(x: Any) -> Any:
         seen.append(len(x))
         return x
 
-    trained(convolutional(mn.BatchNorm, mn.Elementwise(note)), 3)
-    assert set(seen[1:]) == {64}  # the first is of the net's check
+    return mn.Elementwise(note)
 
-    def own_loss(outputs: Any, targets: Any) -> Any:
-        return (mn.ops.max(outputs, axis=0) ** 2).sum()
 
+@pytest.mark.parametrize("is_plain", [False, True])
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_batchnorm_is_over_all_parts_of_a_batch(
+    threads: int, is_plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_plain:
+        monkeypatch.setattr(norm, "_are_alike", lambda *arrays: False)
+    seen: list[int] = []
+    net = convolutional(mn.BatchNorm, mn.Ramp, mn.Conv(5, 3, padding=1), mn.BatchNorm, noted(seen))
+    one = trained(net, 1)
     seen.clear()
-    trained(convolutional(mn.Elementwise(note)), 3, loss=own_loss)
-    assert set(seen[1:]) == {64}
+    several = trained(net, threads)
+    assert sorted(seen[-threads:]) == sorted(len(range(64)[part]) for part in divided(64, threads))
+    assert any("running_variance" in path for path in one)
+    for path, array in one.items():
+        np.testing.assert_allclose(several[path], array, rtol=1e-7, atol=1e-10)
+    assert same(several, trained(net, threads))
+
+
+def own_loss(outputs: Any, targets: Any) -> Any:
+    return (mn.ops.max(outputs, axis=0) ** 2).sum()
+
+
+def test_a_loss_of_the_user_s_sees_the_whole_batch() -> None:
+    seen: list[int] = []
+    trained(convolutional(noted(seen)), 3, loss=own_loss)
+    assert set(seen[1:]) == {64}  # the first is of the net's check
 
 
 @pytest.mark.parametrize("threads", [2, 3, 5])
 def test_threads_share_the_work_inside_of_ops_on_what_is_not_divided(threads: int) -> None:
     net = convolutional(mn.BatchNorm, mn.Ramp, mn.Conv(5, 3, padding=1))
-    one, several = trained(net, 1), trained(net, threads)
+    one, several = (trained(net, number, loss=own_loss) for number in (1, threads))
     for path, array in one.items():
         np.testing.assert_allclose(several[path], array, rtol=1e-7, atol=1e-10)
-    assert same(several, trained(net, threads))
+    assert same(several, trained(net, threads, loss=own_loss))
+
+
+def test_parts_add_up_what_they_bring() -> None:
+    def work(part: int) -> list[Any]:
+        first = together(np.array([part, 1.0]), part)
+        return [*first, *together(float(part))]
+
+    for total, count, again in in_parts(work, [1, 2, 3]):
+        np.testing.assert_array_equal(total, [6, 3])
+        assert (count, again) == (6, 6.0)
+    assert together(5, 7) == [5, 7]
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_nobody_waits_for_a_part_that_came_to_an_error(bad: int) -> None:
+    def work(part: int) -> None:
+        together(1)
+        if part == bad:
+            raise mn.DataError(f"part {part}")
+        together(1)
+
+    with pytest.raises(mn.DataError, match=f"part {bad}"):
+        in_parts(work, [0, 1, 2])
+
+
+def test_several_callers_at_once_meet_each_their_own() -> None:
+    def call(number: int) -> None:
+        for _ in range(20):
+            found.append(
+                in_parts(lambda part: together(part * number), [1, 2, 3]) == [[6 * number]] * 3
+            )
+
+    found: list[bool] = []
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert found == [True] * 80
 
 
 def test_an_op_shares_its_work_only_where_it_may_and_there_is_enough() -> None:
@@ -175,10 +236,11 @@ def test_frozen_arrays_stay_the_same_objects() -> None:
     assert not np.array_equal(after[4, "weight"], net[4, "weight"])
 
 
-def test_a_loss_that_is_not_finite_in_one_part_is_an_error() -> None:
+@pytest.mark.parametrize("extra", [(), (mn.BatchNorm,)])
+def test_a_loss_that_is_not_finite_in_one_part_is_an_error(extra: Any) -> None:
     images = IMAGES.copy()
     images[60] = 1e308  # in the last thread's part only
-    trainer = mn.Trainer(convolutional(), mn.SGD(0.1), threads=4)
+    trainer = mn.Trainer(convolutional(*extra), mn.SGD(0.1), threads=4)
     with pytest.raises(mn.NonFiniteError):
         trainer.step(images, LABELS)
 

@@ -69,15 +69,18 @@ class Context:
     updates
         Where a layer leaves new values for its state arrays (running statistics), and
         finds those that earlier batches left.
+    share
+        Of the batch, what the layer is given; the rest is with other threads.
     """
 
     random: np.random.Generator
     path: Path = ()
     updates: dict[Path, Array] = dataclasses.field(default_factory=dict)
+    share: float = 1.0
 
     def inside(self, key: str | int) -> Context:
         """Return the context for the part called `key`."""
-        return Context(self.random, (*self.path, key), self.updates)
+        return Context(self.random, (*self.path, key), self.updates, self.share)
 
 
 @layer

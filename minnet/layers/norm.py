@@ -87,7 +87,8 @@ class BatchNorm(Layer):
         scale, shift, mean, variance = (self._need(name) for name in self.array_names)
         if context is None or not (isinstance(scale, Tensor) or isinstance(shift, Tensor)):
             return ops.normalize(x, mean, variance, scale, shift, self.epsilon)
-        count = math.prod(x.shape[:-1])  # values per channel
+        # Values per channel, of the whole batch, over which `batch_norm` goes as well.
+        count = round(math.prod(x.shape[:-1]) / context.share)
         if count < 2:
             raise ShapeError(
                 f"BatchNorm needs more than one value per channel to train on, got a batch of "

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..backend import Array
 from ..buffers import new_array
-from ..threads import in_parts, shares
+from ..threads import in_parts, shares, together
 
 __all__ = ["Normalized", "normalized"]
 
@@ -84,16 +84,17 @@ class Normalized:
 
     def __init__(self, a: Array, scale: Array, shift: Array, epsilon: float) -> None:
         self._rows = rows = Rows(a)
-        self._count = a.size // a.shape[-1]
         flat, dtype = rows.of(a), a.dtype
-        self.mean = rows.sums(lambda part: flat[part]) / self._count
+        mine = rows.sums(lambda part: flat[part])
+        total, self._count = together(mine, a.size // a.shape[-1])
+        self.mean = total / self._count
         centered, mean = new_array(flat.shape, dtype), rows.repeated(self.mean)
 
         def squares(part: slice) -> Array:
             some = np.subtract(flat[part], mean, out=centered[part])
             return np.multiply(some, some, out=new_array(some.shape, dtype))
 
-        self.variance = rows.sums(squares) / self._count
+        self.variance = together(rows.sums(squares))[0] / self._count
         self._inverse = 1 / np.sqrt(self.variance + dtype.type(epsilon))
         self._factor = scale * self._inverse
         self._centered = centered
@@ -101,7 +102,10 @@ class Normalized:
         self._sums: tuple[Array, Array, Array] | None = None
 
     def _found(self, g: Array) -> tuple[Array, Array]:
-        """Return the sums of a gradient, and of it times what was normalized, over positions."""
+        """Return the sums of a gradient, and of it times what was normalized, over positions.
+
+        Where threads share a batch, those of this part of it.
+        """
         if self._sums is None or self._sums[0] is not g:
             flat, centered = self._rows.of(g), self._centered
 
@@ -117,7 +121,7 @@ class Normalized:
 
     def by_x(self, g: Array) -> Array:
         """Return the input's gradient: without what moves the mean or the spread of the batch."""
-        rows, (total, along) = self._rows, self._found(g)
+        rows, (total, along) = self._rows, together(*self._found(g))
         factor = rows.repeated(self._factor)
         slope = rows.repeated(-self._factor * self._inverse * along / self._count)
         constant = rows.repeated(-self._factor * total / self._count)

@@ -11,6 +11,7 @@ from ..autodiff import record
 from ..backend import Array, array_module
 from ..checks import number
 from ..errors import DataError, ShapeError
+from ..threads import together
 from . import channels, gpu
 from .checks import array_of, floating, per_axis
 from .kernels import sum_of_rows
@@ -259,8 +260,10 @@ def _are_alike(*arrays: Array) -> bool:
 
 
 def _mean_of_rows(g: Array) -> Array:
-    """Take the mean over all axes but the last."""
-    return sum_of_rows(g) / math.prod(g.shape[:-1])
+    """Take the mean over all axes but the last, of all parts of a batch that threads share."""
+    total, count = together(sum_of_rows(g), math.prod(g.shape[:-1]))
+    mean: Array = total / count
+    return mean
 
 
 def _sum_around(a: Array, before: int, after: int) -> Array:

@@ -1,9 +1,9 @@
 """Parts of a step: several threads go forward and back, each over some examples of the batch.
 
 The loss of a batch is the mean over its examples. So the gradient is, up to each part's
-share of the examples, the sum of what the parts find; nothing else has to be exchanged.
-Only what looks at the whole batch stands against that: BatchNorm in training, and perhaps
-a loss of the user's.
+share of the examples, the sum of what the parts find. Where BatchNorm looks at the whole
+batch, the threads meet and add up what each has (`threads.together`); a loss of the user's
+may look at it in ways nobody knows, so it isn't divided.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from ..autodiff import value
 from ..backend import Array, array_module, device_of
 from ..buffers import new_array
-from ..layers.base import Layer, Path, walk
+from ..layers.base import Layer, Path
 from ..net.threaded import Work
 from .objective import Objective
 
@@ -35,11 +35,9 @@ class Pass:
 
 def step_work(net: Layer, objective: Objective) -> Work:
     """Return how much work a step of training a net is."""
-    looks_at_all = any(leaf.state_names for _, leaf in walk(net)) or any(
-        goal.loss == "custom" for goal in objective.goals.values()
-    )
+    is_independent = all(goal.loss != "custom" for goal in objective.goals.values())
     # The backward pass is twice the work of the forward pass.
-    return Work([net], passes=3, is_independent=not looks_at_all)
+    return Work([net], passes=3, is_independent=is_independent)
 
 
 def plain(outputs: Any) -> Any:

@@ -21,6 +21,7 @@ from ..net.threaded import Hands, count_of, join, part_of
 from ..optim import Adam, Optimizer, Updater
 from ..optim.flat import packed
 from ..progress import Progress
+from ..threads import together
 from .capture import Capture
 from .checks import check_counts, check_initialized, is_finite
 from .dense import Dense
@@ -55,13 +56,11 @@ class Trainer(Recovery):
     frozen_dropout
         Whether dropout below the first trainable array is active, too.
     given
-        The net before it was initialized, if it was since: layers that rules name by
-        themselves (`net[0]`) may be those of either.
+        The net before it was initialized, if it was: rules may name layers of either.
     threads
-        Among how many threads a step is divided, in nets with convolutions: the examples of
-        the batch, or, where BatchNorm looks at all of them, the work of each large op. As many
-        as NumPy's BLAS uses when left out. A given number gives the same bits every time,
-        different numbers differ by rounding.
+        Among how many threads the examples of a batch (with a loss of your own, which may look
+        at all of them, the work of large ops) are divided, in nets with convolutions. As many as
+        NumPy's BLAS uses when left out. Different numbers differ by rounding.
     device
         Where to train: `"cpu"`, `"gpu"` or, of several, `"gpu:1"`; where the net is when left
         out. Batches are brought there; `trainer.net` is where `net` is.
@@ -346,14 +345,15 @@ class Trainer(Recovery):
         self, number: int, share: float, features: Any, targets: Any, state: Mapping[Path, Array]
     ) -> Pass:
         """Go forward and back over a share of a batch, as the thread of this number."""
-        context = Context(self._randoms[number], updates=dict(state))
+        context = Context(self._randoms[number], (), dict(state), share)
         outputs = (self._half or self.bottom.above).apply(features, context)
         targets = self.objective.fitted(outputs, targets)
         loss = self.objective(outputs, targets)
         found, amount = {}, number_of(loss)
-        if self._tensors and (self._watch is not None or math.isfinite(amount)):
-            found = self._gradients(loss, share)
         part = amount if share == 1 else amount * share
+        # All parts go back or none, since they may wait for each other on the way.
+        if self._tensors and (self._watch is not None or math.isfinite(together(part)[0])):
+            found = self._gradients(loss, share)
         return Pass(part, plain(outputs), targets, found, context.updates)
 
     def _gradients(self, loss: Any, share: float) -> dict[Path, Array]:
