@@ -324,3 +324,62 @@ def test_gradients(name):
                 ends.append((weights * op(*map(move, moved)).get()).sum())
             numeric = (ends[0] - ends[1]) / 2e-6
             assert (exact[i].get() * direction).sum() == pytest.approx(numeric, rel=1e-5, abs=1e-6)
+
+
+# --- picking elements and rows ------------------------------------------------------------
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 6), st.integers(0, 30), st.integers(0, 3), dtypes, seeds)
+def test_embedding(count, picks, width, dtype, seed):
+    random = np.random.default_rng(seed)
+    table = random.normal(size=(count, *[3] * (width > 0), width or 2)).astype(dtype)
+    gpu_samples.check_like_host(ops.embedding, [table, random.integers(0, count, (picks, 2))])
+
+
+def test_embedding_of_what_has_no_row():
+    """To raise an error would mean waiting; such a row is NaN, and so is the loss."""
+    table = np.arange(6.0, dtype="float32").reshape(3, 2)
+    with standin.installed() as cupy:
+        there, rows = cupy.asarray(table), cupy.asarray(np.array([[2, 3], [-1, 0]]))
+        with standin.counting() as counted:
+            found = ops.embedding(there, rows)
+        assert counted.waits == 0
+        np.testing.assert_array_equal(
+            found.get(), [[table[2], [np.nan] * 2], [[np.nan] * 2, table[0]]]
+        )
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        [0, 0, 2, 0],
+        ([[0], [2], [0]], slice(None), [1, -1]),
+        (Ellipsis, [-1, 1, -1]),
+        (None, [True, False, True]),
+    ],
+)
+def test_indices_that_pick_elements_several_times(index):
+    a = np.random.default_rng(0).normal(size=(3, 2, 2)).astype("float32")
+    gpu_samples.check_like_host(partial(ops.getitem, index=index), [a])
+
+
+def test_what_was_picked_is_added_up_in_order():
+    """In another order such numbers have another sum; NumPy adds them up in the same one."""
+    g = np.random.default_rng(0).normal(size=(5000, 3)).astype("float32") * 1e3
+    rows = np.random.default_rng(1).integers(-7, 7, 5000).astype("int32")
+    expected = np.zeros((7, 3), "float32")
+    np.add.at(expected, rows, g)
+    assert not np.array_equal(expected, added_up(g[::-1], rows[::-1]))
+    for backwards in (False, True):
+        with standin.installed() as cupy, gpu_samples.any_order(backwards):
+            with standin.launched() as names:
+                found = gpu.index.scatter(cupy.asarray(g), cupy.asarray(rows), (7, 3))
+            np.testing.assert_array_equal(found.get(), expected)
+        assert "atomic" not in names and "add_up" in names
+
+
+def added_up(g, rows):
+    total = np.zeros((7, 3), "float32")
+    np.add.at(total, rows, g)
+    return total

@@ -271,6 +271,7 @@ def test_augment_refuses_what_layers_computed() -> None:
         layers.Augment(1).apply(mn.Tensor(np.ones((1, 4, 4, 1))), Context(np.random.default_rng(0)))
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("x", [[[0.5]], [[3]], [[-1]], [[True]]])
 def test_embedding_refuses_what_has_no_row(x: Any) -> None:
     layer = layers.Embedding(2, count=3).with_arrays_here({"weight": np.ones((3, 2))})

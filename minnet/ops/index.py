@@ -10,6 +10,7 @@ import numpy as np
 from ..autodiff import record
 from ..backend import Array, Shape, add_at, array_module
 from ..errors import DataError, ShapeError
+from . import gpu
 from .inputs import array, misfit
 
 __all__ = ["embedding", "getitem"]
@@ -50,9 +51,12 @@ def getitem(x: Any, index: Any) -> Any:
 
 def _scatter(g: Array, index: Any, shape: Shape) -> Any:
     """Put the gradient of what was picked back where it came from, in zeros."""
-    scattered = array_module(g).zeros(shape, g.dtype)
     parts = index if isinstance(index, tuple) else (index,)
-    if all(isinstance(part, _BASIC) for part in parts):
+    is_basic = all(isinstance(part, _BASIC) for part in parts)
+    if not is_basic and gpu.takes(g):
+        return gpu.index.scatter(g, index, shape)
+    scattered = array_module(g).zeros(shape, g.dtype)
+    if is_basic:
         scattered[index] = g
     else:
         add_at(scattered, index, g)
@@ -78,7 +82,8 @@ def embedding(table: Any, indices: Any) -> Any:
     ------
     DataError
         If an index is not a whole number or names no row. Unlike in NumPy, negative
-        indices don't count from the end: in data they are mistakes.
+        indices don't count from the end: in data they are mistakes. On a GPU a row that
+        isn't there is NaN, since telling would mean waiting.
 
     Examples
     --------
@@ -94,7 +99,20 @@ def embedding(table: Any, indices: Any) -> Any:
         raise ShapeError("an embedding's table needs at least one axis, got a single number")
     if chosen.dtype.kind not in "iu":
         raise DataError(f"an embedding is looked up by whole numbers, got {chosen.dtype}")
+    if gpu.takes(rows) and shape[0]:
+        return record(*_looked_up(rows, chosen, table))
     if chosen.size and not (chosen.min() >= 0 and chosen.max() < shape[0]):
         wrong = chosen.min() if chosen.min() < 0 else chosen.max()
         raise DataError(f"index {wrong} is outside the embedding's {shape[0]} rows")
     return record(rows[chosen], (table, lambda g: _scatter(g, chosen, shape)))
+
+
+def _looked_up(rows: Array, chosen: Array, table: Any) -> tuple[Array, Any]:
+    """Return rows of a table on a GPU, NaN where there is no such row, and what `record` takes."""
+    xp, shape = array_module(rows), rows.shape
+    chosen = xp.asarray(chosen)
+    is_there = (chosen >= 0) & (chosen < shape[0])
+    chosen = xp.where(is_there, chosen, 0)
+    ones = (1,) * (len(shape) - 1)
+    data = xp.where(is_there.reshape(*is_there.shape, *ones), rows[chosen], np.nan)
+    return data, (table, lambda g: _scatter(g, chosen, shape))

@@ -23,6 +23,8 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 def _reduced(name: str, a: Array, axis: Axis, keepdims: bool) -> Any:
     """Call the array's method `name`, with an error that says which axis doesn't fit."""
+    if not a.ndim and axis in (0, -1):
+        axis = None  # NumPy's methods do so, CuPy's don't
     try:
         return getattr(a, name)(axis=axis, keepdims=keepdims)
     except (ValueError, TypeError) as error:
@@ -148,7 +150,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def _share(g: Array, a: Array, extreme: Any, axis: Axis) -> Any:
     """Share the gradient of a maximum or minimum among the elements equal to it."""
     chosen = a == _kept(extreme, a.shape, axis)
-    part = _kept(g, a.shape, axis) / chosen.sum(axis=axis, keepdims=True)
+    part = _kept(g, a.shape, axis) / _reduced("sum", chosen, axis, True)
     return chosen * part.astype(g.dtype)
 
 
@@ -168,7 +170,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     largest = _reduced("max", a, axis, True)
     shift = np.where(np.isfinite(largest), largest, 0)  # infinity minus itself is no number
     powers = np.exp(a - shift)
-    total = powers.sum(axis=axis, keepdims=True)
+    total = _reduced("sum", powers, axis, True)
     data = np.log(total) + shift
     if not keepdims:
         data = data.squeeze(axis=axis)
@@ -186,8 +188,8 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     """
     a = array(x)
     powers = np.exp(a - _reduced("max", a, axis, True))
-    data = powers / powers.sum(axis=axis, keepdims=True)
-    return record(data, (x, lambda g: data * (g - (g * data).sum(axis=axis, keepdims=True))))
+    data = powers / _reduced("sum", powers, axis, True)
+    return record(data, (x, lambda g: data * (g - _reduced("sum", g * data, axis, True))))
 
 
 def log_softmax(x: Any, axis: Axis = -1) -> Any:
@@ -201,5 +203,5 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     """
     a = array(x)
     below = a - _reduced("max", a, axis, True)
-    data = below - np.log(np.exp(below).sum(axis=axis, keepdims=True))
-    return record(data, (x, lambda g: g - np.exp(data) * g.sum(axis=axis, keepdims=True)))
+    data = below - np.log(_reduced("sum", np.exp(below), axis, True))
+    return record(data, (x, lambda g: g - np.exp(data) * _reduced("sum", g, axis, True)))

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from ..backend import Array, Shape, array_module
 from ..errors import ShapeError, SpecError
 from .checks import Amount, per_axis
@@ -202,15 +204,36 @@ def patches(x: Array, window: Amount, stride: Amount = 1, dilation: Amount = 1) 
     """
     axes = x.ndim - 2
     sizes = x.shape[1:-1]
-    output_sizes(sizes, window, stride, 0, dilation)  # it must fit
+    found = output_sizes(sizes, window, stride, 0, dilation)  # it must fit
+    if not isinstance(x, np.ndarray):
+        return _patches_there(x, found, window, stride, dilation)
     positions = tuple(slice(None, None, s) for s in per_axis(stride, axes, "stride"))
     elements = tuple(slice(None, None, d) for d in per_axis(dilation, axes, "dilation"))
-    view = array_module(x).lib.stride_tricks.sliding_window_view(
+    view = np.lib.stride_tricks.sliding_window_view(
         x, _reach(window, dilation, axes), tuple(range(1, axes + 1))
     )  # (N, positions..., C, elements...)
     view = view[(slice(None), *positions, slice(None), *elements)]
     order = (*range(axes + 1), *range(axes + 2, 2 * axes + 2), axes + 1)
     result: Array = view.transpose(order)
+    return result
+
+
+def _patches_there(
+    x: Array, positions: Shape, window: Amount, stride: Amount, dilation: Amount
+) -> Array:
+    """Do the same on a GPU, where CuPy's `sliding_window_view` waits for the GPU."""
+    axes = x.ndim - 2
+    windows, *steps = (
+        per_axis(amount, axes, name)
+        for amount, name in ((window, "window"), (stride, "stride"), (dilation, "dilation"))
+    )
+    inner = x.strides[1:-1]
+    moved, apart = ([k * s for k, s in zip(step, inner, strict=True)] for step in steps)
+    result: Array = array_module(x).lib.stride_tricks.as_strided(
+        x,
+        (len(x), *positions, *windows, x.shape[-1]),
+        (x.strides[0], *moved, *apart, x.strides[-1]),
+    )
     return result
 
 

@@ -38,7 +38,7 @@ def _modules() -> dict[str, Any]:
         **{name: getattr(core_names, name) for name in core_names.NAMES.split()},
     )
     core = module("cupy._core", _routines_linalg=precision)
-    tricks = module("cupy.lib.stride_tricks", sliding_window_view=functions.sliding_window_view)
+    tricks = module("cupy.lib.stride_tricks", as_strided=functions.as_strided)
     lib = module("cupy.lib", stride_tricks=tricks)
     top = module(
         "cupy",

@@ -10,6 +10,7 @@ import numpy as np
 from . import counts as counted
 from .counts import Block, here, launch
 
+COMPARISONS = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
 SCALARS = (int, float, complex, bool, np.generic)
 
 
@@ -174,6 +175,10 @@ class ndarray:  # noqa: N801 - what CuPy calls it
         if "out" in kwargs:
             (kwargs["out"],) = kwargs["out"]
         ours = namespace.get(ufunc.__name__)
+        if ufunc.__name__ in COMPARISONS:  # NumPy makes its numbers arrays; CuPy knows
+            inputs = tuple(
+                x.item() if isinstance(x, np.ndarray) and x.ndim == 0 else x for x in inputs
+            )
         return NotImplemented if ours is None else ours(*inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -340,6 +345,8 @@ def _method(name: str) -> Any:
         check(self)
         if unknown := kwargs.keys() - {"axis", "dtype", "out", "keepdims", "ddof", "order", "kind"}:
             raise TypeError(f"{name}() got an unexpected keyword argument {min(unknown)!r}")
+        if self.ndim == 0 and isinstance(kwargs.get("axis"), int):
+            raise np.exceptions.AxisError(kwargs["axis"], 0)
         into = kwargs.get("out")
         if into is not None:
             kwargs["out"] = plain(into)

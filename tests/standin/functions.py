@@ -355,10 +355,8 @@ def fuse(*args: Any, **kwargs: Any) -> Any:
     return args[0] if args and callable(args[0]) else lambda function: function
 
 
-def sliding_window_view(
-    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
-) -> Any:
-    found = np.lib.stride_tricks.sliding_window_view(plain(x), window_shape, axis)
+def as_strided(x: Any, shape: Any = None, strides: Any = None) -> Any:
+    found = np.lib.stride_tricks.as_strided(plain(x), shape, strides)
     return made(found, x._block, x)  # a view, of which NumPy has lost whose
 
 

@@ -100,8 +100,8 @@ def argument(given: Any, wanted: Any, where: str) -> Any:
     """Return an argument as C has it; TypeError if the kernel takes another type there."""
     kind = f"{wanted.code.decode()}{wanted.size}"
     if wanted.pointer:
-        if given is None:
-            return ctypes.c_void_p(0)
+        if isinstance(given, np.integer) and given.itemsize == 8 and given == 0:
+            return ctypes.c_void_p(0)  # None would be anything in CuPy 13
         if not isinstance(given, ndarray):
             raise TypeError(f"{where}: expected an array of the device, got {type(given)}")
         check(given)

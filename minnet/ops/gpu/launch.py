@@ -86,8 +86,9 @@ class Kernel:
     def blocks(
         self, like: Array, blocks: tuple[int, ...], threads: int, *args: Any, **known: Any
     ) -> None:
-        """Launch blocks of so many threads."""
-        is_large = any(arg.size > LARGEST for arg in args if arg is not None)
+        """Launch blocks of so many threads; an argument None is a null pointer."""
+        args = tuple(NULL if arg is None else arg for arg in args)
+        is_large = any(arg.size > LARGEST for arg in args)
         key = array_module(like), like.dtype, is_large, *known.values()
         kernel = self._compiled.get(key)
         if kernel is None:
@@ -108,3 +109,4 @@ class Kernel:
 # Numbers are passed as NumPy's, whose size is plain.
 number = np.float64
 length = np.int64
+NULL = length(0)  # CuPy 13 makes some other pointer of None
