@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import Tensor, record
-from ..backend import Array
+from ..backend import Array, is_array
 from ..errors import SpecError
 from .inputs import array, elementwise, operand
 
@@ -126,7 +126,7 @@ def power(x: Any, y: Any) -> Any:
 
 def _one_less(exponent: Any) -> Any:
     """Return `exponent - 1`, or 1 for 0: then `0 * 0 ** 1` is the right gradient at base 0."""
-    if isinstance(exponent, int | float):
+    if not is_array(exponent):  # np.where would make an array of a number
         return exponent - 1 if exponent else 1
     return np.where(exponent == 0, 1, exponent - 1)
 

@@ -10,6 +10,7 @@ import numpy as np
 from . import counts as counted
 from .counts import Block, here, launch
 
+COMPARISONS = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
 SCALARS = (int, float, complex, bool, np.generic)
 
 
@@ -174,6 +175,12 @@ class ndarray:  # noqa: N801 - what CuPy calls it
         if "out" in kwargs:
             (kwargs["out"],) = kwargs["out"]
         ours = namespace.get(ufunc.__name__)
+        if (
+            ufunc.__name__ in COMPARISONS
+        ):  # a number of NumPy's comes as an array from its operators
+            inputs = tuple(
+                x.item() if isinstance(x, np.ndarray) and not x.ndim else x for x in inputs
+            )
         return NotImplemented if ours is None else ours(*inputs, **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
