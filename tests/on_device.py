@@ -26,7 +26,8 @@ from minnet.backend.devices import present
 # The files of tests that the option is for; those of devices themselves are run as ever.
 PARTS = (
     "test_ops_", "test_layers", "test_optim", "test_train", "test_frozen", "test_not_finite",
-    "test_measures", "test_autodiff", "test_multiplier_property", "test_models",
+    "test_measures", "test_autodiff", "test_multiplier", "test_models", "test_flat",
+    "test_schedules", "test_dense",
 )  # fmt: skip
 THEIRS = ("test_gpu_", "test_device", "test_standin", "test_precision")
 
@@ -49,7 +50,7 @@ def chosen(option: str) -> str:
 def reason_to_skip(item: Any, option: str) -> str:
     """Return why a test isn't run under the option, or nothing."""
     name = item.path.name
-    if item.get_closest_marker("gpu") and not option.startswith("gpu"):
+    if item.get_closest_marker("gpu") and option == "cpu":
         return NO_GPU
     if option == "cpu":
         return ""
@@ -89,11 +90,23 @@ def _there(op: Callable[..., Any], device: str) -> Callable[..., Any]:
     def moved(*args: Any, **options: Any) -> Any:
         if any(map(_is_there, (*args, *options.values()))):
             return op(*args, **options)
-        args = tuple(_sent(arg, device) for arg in args)
+        args = tuple(_sent(_as_array(arg, op.__module__), device) for arg in args)
         options = {name: _sent(arg, device) for name, arg in options.items()}
         return _fetched(op(*args, **options), device)
 
     return moved
+
+
+def _as_array(arg: Any, module: str) -> Any:
+    """Return the array that an op would make of something, which can be moved.
+
+    Where arrays meet numbers, in arithmetic, a number stays one. Elsewhere NumPy's are what it
+    makes of arrays without axes; losses and products take lists and numbers, too.
+    """
+    takes_lists = module.endswith((".loss", ".linear")) and isinstance(arg, int | float | list)
+    if takes_lists or (isinstance(arg, np.floating) and not module.endswith("ops.arithmetic")):
+        return np.asarray(arg)
+    return arg
 
 
 def _is_there(arg: Any) -> bool:

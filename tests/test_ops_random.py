@@ -47,6 +47,7 @@ def test_a_rate_of_zero_changes_nothing_and_draws_nothing(random):
     assert random.bit_generator.state == before
 
 
+@pytest.mark.host
 def test_the_gradient_of_dropout_keeps_one_byte_for_each_element(random):
     y = mn.ops.dropout(mn.Tensor(np.ones((3, 4), "float32")), 0.5, random)
     ((_, back),) = y.node.parents
