@@ -23,14 +23,17 @@ from minnet.autodiff.tensor import value
 from minnet.backend import device_of, move, named
 from minnet.backend.devices import present
 
-# The files of tests that the option is for; those of devices themselves are run as ever.
+# The files of tests that the option is for, beside the tests marked `gpu`.
 PARTS = (
     "test_ops_", "test_layers", "test_optim", "test_train", "test_frozen", "test_not_finite",
-    "test_measures", "test_autodiff", "test_multiplier_property", "test_models",
+    "test_measures", "test_autodiff", "test_multiplier", "test_models", "test_flat",
+    "test_schedules", "test_dense",
 )  # fmt: skip
+# Those of devices themselves say in each call which they mean; they have a stand-in of their own.
 THEIRS = ("test_gpu_", "test_device", "test_standin", "test_precision")
 
 NO_GPU = "needs a GPU: pytest --device gpu"
+PLAIN = ": run by pytest without --device"
 
 
 def chosen(option: str) -> str:
@@ -49,15 +52,15 @@ def chosen(option: str) -> str:
 def reason_to_skip(item: Any, option: str) -> str:
     """Return why a test isn't run under the option, or nothing."""
     name = item.path.name
-    if item.get_closest_marker("gpu") and not option.startswith("gpu"):
+    if item.get_closest_marker("gpu") and option == "cpu":
         return NO_GPU
     if option == "cpu":
         return ""
     if item.get_closest_marker("host"):
         return "about what the CPU alone has"
-    if name.startswith(THEIRS) or item.get_closest_marker("gpu"):
+    if item.get_closest_marker("gpu") or name.startswith(PARTS):
         return ""
-    return "" if name.startswith(PARTS) else "not about what runs on a device"
+    return "about devices" + PLAIN if name.startswith(THEIRS) else "about no device" + PLAIN
 
 
 # --- everything there -----------------------------------------------------------------------
@@ -89,11 +92,23 @@ def _there(op: Callable[..., Any], device: str) -> Callable[..., Any]:
     def moved(*args: Any, **options: Any) -> Any:
         if any(map(_is_there, (*args, *options.values()))):
             return op(*args, **options)
-        args = tuple(_sent(arg, device) for arg in args)
+        args = tuple(_sent(_as_array(arg, op.__module__), device) for arg in args)
         options = {name: _sent(arg, device) for name, arg in options.items()}
         return _fetched(op(*args, **options), device)
 
     return moved
+
+
+def _as_array(arg: Any, module: str) -> Any:
+    """Return the array that an op would make of something, which can be moved.
+
+    Where arrays meet numbers, in arithmetic, a number stays one. Elsewhere NumPy's are what it
+    makes of arrays without axes; losses and products take lists and numbers, too.
+    """
+    takes_lists = module.endswith((".loss", ".linear")) and isinstance(arg, int | float | list)
+    if takes_lists or (isinstance(arg, np.floating) and not module.endswith("ops.arithmetic")):
+        return np.asarray(arg)
+    return arg
 
 
 def _is_there(arg: Any) -> bool:

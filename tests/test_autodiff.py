@@ -44,6 +44,7 @@ def test_record_keeps_gradient_functions_of_tensors_only():
     assert calls == ["x", "y"]
 
 
+@pytest.mark.host
 def test_a_frozen_layer_keeps_no_activation():
     """Below the lowest trainable weight nothing is recorded, above it only what is needed."""
     x, frozen = np.ones((4, 3)), np.ones((3, 3))

@@ -11,6 +11,8 @@ from minnet.errors import DataError, NonFiniteError, ShapeError
 from minnet.optim import Progress
 from minnet.train.dense import Dense
 
+pytestmark = pytest.mark.host  # a GPU goes through the ops
+
 
 def trainer_of(net, by_hand=True, **options):
     trainer = mn.Trainer(net, **options)

@@ -18,6 +18,8 @@ from minnet.errors import MinnetWarning, NonFiniteError
 from minnet.train import features, scratch
 from minnet.train.frozen import Bottom
 
+pytestmark = pytest.mark.host  # on a GPU outputs are kept in its memory, or not at all
+
 MAPS = Path("/proc/self/maps")
 with_maps = pytest.mark.skipif(not MAPS.exists(), reason="only Linux says what is mapped")
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from gpu_nets import IMAGES, LABELS, X, Y, assert_near, dropping, images, normed
+from gpu_nets import IMAGES, LABELS, X, Y, assert_near, big_rows, dropping, images, normed
 from train_samples import quiet, same_nets
 
 import minnet as mn
 from minnet.backend import device_of, move
 from minnet.backend.usage import devices
+from minnet.train import capture
 
 pytestmark = pytest.mark.gpu
 
@@ -27,18 +28,37 @@ def test_the_same_seed_gives_the_same_bits(device, build):
 
 
 def test_staged_batches_are_those_of_data_moved_whole(device, monkeypatch):
-    import sys
-
-    x = np.random.default_rng(0).normal(size=(5000, 256)).astype("float32")
+    # To move a batch takes longer than to train on it, so that each overtakes the other.
+    x = np.random.default_rng(0).normal(size=(5000, 1024)).astype("float32")
     data = x, (x[:, 0] > 0).astype(int)
 
     def build():
-        return mn.Chain(mn.Linear(512), mn.Ramp(), mn.Linear(2), mn.Softmax())
+        return mn.Chain(mn.Linear(16), mn.Ramp(), mn.Linear(2), mn.Softmax())
 
-    whole = quiet(build(), data, device=device, batch_size=100, rounds=3)
-    monkeypatch.setattr(sys.modules["minnet.train.gpu_feed"], "SHARE", 0.0)
-    staged = quiet(build(), data, device=device, batch_size=100, rounds=3)
+    whole = quiet(build(), data, device=device, batch_size=500, rounds=3)
+    big_rows(monkeypatch)
+    staged = quiet(build(), data, device=device, batch_size=500, rounds=3)
     assert same_nets(whole.net, staged.net)
+
+
+def test_recorded_steps_are_near_the_plain_ones(device):
+    net = normed().initialize(input_shape=2)
+    recorded, plain = (mn.Trainer(net, device=device, capture=way) for way in (True, False))
+    for trainer in (recorded, plain):
+        for _ in range(2 * (capture.WARM + capture.CHECKS) + 10):
+            trainer.step(X, Y)
+    assert_near(recorded.net, plain.net, within=1e-3)
+    kept = recorded._capture._recordings.values()
+    assert sum(one.checks == capture.CHECKS for one in kept) == 2, "nothing could be recorded"
+
+
+@pytest.mark.parametrize("precision, within", [("tf32", 0.02), ("float16", 0.05)])
+def test_less_precise_training_ends_near_by(device, precision, within):
+    here, there = (
+        quiet(images(), (IMAGES, LABELS), device=device, rounds=5, **options)
+        for options in ({}, {"precision": precision})
+    )
+    assert there.curve("loss")[-1] == pytest.approx(here.curve("loss")[-1], rel=within)
 
 
 def test_nets_run_there(device):

@@ -1,5 +1,6 @@
 """What goes wrong on a GPU (the stand-in): wrong devices, numbers that aren't finite, no room."""
 
+import gpu_samples
 import numpy as np
 import pytest
 import standin
@@ -67,6 +68,23 @@ def test_a_step_that_is_not_finite_changes_nothing(standin_cupy):
     assert same_nets(trainer.net, net) and trainer.steps == 1
     assert not same_nets(before, net)
     assert np.isfinite(trainer.step(X[:8], X[:8, :1]))
+
+
+@pytest.mark.skipif(gpu_samples.NO_COMPILER is not None, reason=str(gpu_samples.NO_COMPILER))
+@pytest.mark.parametrize("bad", [-1, 3, 2**40])
+def test_a_class_that_is_none_is_told_as_on_the_cpu(bad):
+    def refused(device):
+        trainer = mn.Trainer(dense().initialize(input_shape=2), device=device)
+        trainer.step(X[:8], Y[:8])
+        before = trainer.net
+        with pytest.raises(mn.DataError, match=f"from 0 to 2 .* got {bad}") as caught:
+            trainer.step(X[:8], np.where(np.arange(8) == 5, bad, Y[:8]))
+        assert same_nets(trainer.net, before) and trainer.steps == 1
+        assert np.isfinite(trainer.step(X[:8], Y[:8]))
+        return str(caught.value)
+
+    with standin.installed():
+        assert refused("gpu") == refused("cpu")
 
 
 def test_no_room_says_for_which_layer_and_what_fits() -> None:

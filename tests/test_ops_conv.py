@@ -128,6 +128,7 @@ def test_images_of_whole_numbers_are_taken_as_they_are(name):
 # --- what is frozen costs nothing ---------------------------------------------------------
 
 
+@pytest.mark.host
 def test_constant_inputs_make_a_plain_array_and_no_gradient_function():
     x, weight, bias = normal(1, 2, 5, 5, 2), normal(2, 3, 3, 2, 4), normal(3, 4)
     assert isinstance(mn.ops.conv(x, weight, bias), np.ndarray)
@@ -135,6 +136,7 @@ def test_constant_inputs_make_a_plain_array_and_no_gradient_function():
     assert len(mn.ops.conv(mn.Tensor(x), weight, mn.Tensor(bias)).node.parents) == 2
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("name", ["conv", "deconv"])
 @pytest.mark.parametrize("trained", [0, 1, 2])
 def test_each_gradient_keeps_only_what_it_needs(name, trained):

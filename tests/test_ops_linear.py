@@ -65,6 +65,7 @@ def test_linear_of_mixed_dtypes_promotes_as_numpy_does():
     )
 
 
+@pytest.mark.host
 def test_linear_keeps_its_input_only_for_the_gradient_of_its_weight():
     def is_kept(weight, bias):
         array = np.ones((4, 3))

@@ -44,8 +44,8 @@ bad_classes = [
     Refused((Z, Y[:, None]), mn.ShapeError, r"got targets of shape \(4, 1\)"),
     Refused((Z, 1), mn.ShapeError, r"got targets of shape \(\)"),
     Refused((Z[0], Y[0]), mn.ShapeError, r"scores of shape \(N, ..., C\), got \(3,\)"),
-    Refused((Z, Y + 1), mn.DataError, r"indices from 0 to 2 .* \(4, 3\), got 3"),
-    Refused((Z, Y - 1), mn.DataError, "indices from 0 to 2 .*, got -1"),
+    Refused((Z, Y + 1), mn.DataError, r"indices from 0 to 2 .* \(4, 3\), got 3", on_host=True),
+    Refused((Z, Y - 1), mn.DataError, "indices from 0 to 2 .*, got -1", on_host=True),
     Refused((Z, Y.astype(float)), mn.DataError, "whole numbers, got float64"),
     Refused((Z, Y > 0), mn.DataError, "whole numbers, got bool"),
     Refused((Z, Y.astype(str)), mn.DataError, "real numbers, got one of dtype <U"),
@@ -59,9 +59,9 @@ bad_pairs = [
     Refused((Z, Z.astype(str)), mn.DataError, "real numbers"),
 ]
 bad_answers = [
-    Refused((Z, Z + 1.5), mn.DataError, "targets between 0 and 1"),
-    Refused((Z, Z - 1), mn.DataError, "targets between 0 and 1"),
-    Refused((Z, Z + math.nan), mn.DataError, "targets between 0 and 1"),
+    Refused((Z, Z + 1.5), mn.DataError, "targets between 0 and 1", on_host=True),
+    Refused((Z, Z - 1), mn.DataError, "targets between 0 and 1", on_host=True),
+    Refused((Z, Z + math.nan), mn.DataError, "targets between 0 and 1", on_host=True),
 ]
 
 same_shapes = {

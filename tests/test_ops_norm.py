@@ -160,6 +160,7 @@ def test_alexnet_constants_are_the_defaults():
     same(mn.ops.local_response_norm(x), expected)
 
 
+@pytest.mark.host
 def test_a_frozen_norm_keeps_only_what_the_others_need():
     y, *_ = mn.ops.batch_norm(X, ONE, mn.Tensor(ONE))
     ((_, back),) = y.node.parents

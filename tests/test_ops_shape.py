@@ -2,6 +2,7 @@
 
 import hypothesis
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from op_checks import Case, Refused, anything, op_tests, same, seeds, shapes
@@ -224,6 +225,7 @@ def test_a_border_may_hold_minus_infinity():
 # --- views --------------------------------------------------------------------------------
 
 
+@pytest.mark.host
 @hypothesis.settings(max_examples=5)
 @given(seed=seeds)
 def test_views_share_memory_with_their_input(seed):

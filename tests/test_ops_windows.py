@@ -118,9 +118,12 @@ def test_patches_are_what_indexing_gives(drawn, examples, channels):
 
 
 @pytest.mark.host
-def test_patches_are_views():
-    x = np.zeros((2, 6, 5, 3))
-    assert np.shares_memory(mn.ops.patches(x, (2, 3), 2, (1, 2)), x)
+@given(axes, st.integers(1, 2))
+def test_patches_are_no_copies(drawn, channels):
+    sizes, window, stride, dilation = drawn
+    reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    x = np.zeros((2, *np.maximum(sizes, reach), channels))
+    assert np.shares_memory(mn.ops.patches(x, window, stride, dilation), x)
 
 
 @pytest.mark.host

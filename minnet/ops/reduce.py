@@ -172,7 +172,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     powers = np.exp(a - shift)
     total = _reduced("sum", powers, axis, True)
     data = np.log(total) + shift
-    if not keepdims:
+    if a.ndim and not keepdims:
         data = data.squeeze(axis=axis)
     return record(data, (x, lambda g: _kept(g, powers.shape, axis) / total * powers))
 

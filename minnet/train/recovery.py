@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..autodiff import Tensor
-from ..backend import Array
+from ..backend import Array, move
 from ..errors import NonFiniteError
 from ..layers.base import Path
 from ..net import Net
 from ..optim import Updater
 from ..progress import Progress
 from .checks import all_finite, is_finite, where_not_finite
+from .objective import Objective
 from .watch import Watch
 
 __all__ = ["Recovery"]
@@ -22,6 +24,7 @@ __all__ = ["Recovery"]
 class Recovery:
     """The side of a Trainer that keeps what it takes to go back a step, and goes back."""
 
+    objective: Objective
     progress: Progress
     steps: int
     _updater: Updater
@@ -61,10 +64,11 @@ class Recovery:
 
     # --- what is not finite -----------------------------------------------------------------
 
-    def check_steps(self) -> None:
+    def check_steps(self, outputs: Any = None, targets: Any = None) -> None:
         """Raise the NonFiniteError of a step on a GPU, which nothing has waited for.
 
-        The steps after it changed nothing; they count as not made.
+        The steps after it changed nothing; they count as not made. If the outputs of the only
+        step are given, and its targets on the host, wrong targets are told as on the CPU.
         """
         trouble = None if self._watch is None else self._watch.trouble(self.steps)
         if trouble is None:
@@ -76,6 +80,8 @@ class Recovery:
         self._updater.forget(undone)
         self._use()
         if trouble.path is None:
+            if targets is not None:
+                self._check_targets(outputs, targets)
             raise self._loss_not_finite(trouble.inputs())
         raise self._not_finite("its gradient is", trouble.path)
 
@@ -88,6 +94,15 @@ class Recovery:
             if not is_finite(array):
                 self._take_back()
                 raise self._not_finite("after the last step it is", path, self.steps)
+
+    def _check_targets(self, outputs: Any, targets: Any) -> None:
+        """Raise a DataError if the loss can't take these targets: on the host it looks at them."""
+        with np.errstate(all="ignore"):
+            if isinstance(outputs, Mapping):
+                outputs = {port: move(part, "cpu") for port, part in outputs.items()}
+            else:
+                outputs = move(outputs, "cpu")
+            self.objective(outputs, self.objective.fitted(outputs, targets))
 
     def _loss_not_finite(self, inputs: Any) -> NonFiniteError:
         """Return the error for a loss that is not finite, the step before it taken back."""

@@ -113,7 +113,8 @@ def train(
         example passes it once and not in every round. A number is the largest size to
         keep in memory, in bytes (1 GB for True), for training and validation data each;
         what is larger goes into a temporary file, if that is quicker than computing it
-        again, which is removed afterwards. 0, like False, keeps nothing.
+        again, which is removed afterwards. 0, like False, keeps nothing. On a GPU it is kept
+        there, and what is larger is computed again.
     threads
         Among how many threads batches are divided, see `Trainer`.
     device

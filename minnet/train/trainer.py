@@ -264,10 +264,10 @@ class Trainer(Recovery):
             targets = self.objective.targets(self._base, y)
             check_counts(inputs, targets)
             features = self.bottom(inputs)
-            loss = self.step_above(features, brought(targets, self.device), lambda: inputs)[0]
-            self.check_steps()
+            made = self.step_above(features, brought(targets, self.device), lambda: inputs)
+            self.check_steps(made[1], targets)
             self.progress = self.progress.at_step(self.steps)
-            return float(loss)
+            return float(made[0])
 
     def step_above(
         self, features: Any, targets: Any, inputs: Callable[[], Any]
