@@ -10,13 +10,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
 
 from .buffers import current_buffers
 
-__all__ = ["available_threads", "divided", "in_parts", "shares", "sharing", "together"]
+__all__ = ["available_threads", "divided", "from_all", "in_parts", "shares", "sharing", "together"]
 
 # A thread that has less than so many microseconds of work in an op costs more than it saves.
 LEAST = 300
@@ -64,7 +65,7 @@ def in_parts(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[
             with buffers.used_by_thread(number) if buffers else contextlib.nullcontext():
                 return function(parts[number])
         except BaseException:
-            meeting.is_off()
+            meeting.leave(number)
             raise
         finally:
             _here.is_part, _here.meeting = False, None
@@ -76,9 +77,9 @@ def in_parts(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[
             others = [pool.submit(copy_context().run, as_part, i) for i in range(1, len(parts))]
         try:
             first = as_part(0)
-        except threading.BrokenBarrierError:  # because of an error in another part
+        except PartFailedError:
             for other in others:
-                if not isinstance(other.exception(), threading.BrokenBarrierError):
+                if not isinstance(other.exception(), PartFailedError):
                     other.result()
             raise
         finally:
@@ -90,35 +91,46 @@ def in_parts(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[
 _submitting = threading.Lock()
 
 
+class PartFailedError(Exception):
+    """Another part of the work came to an error: there is nothing to wait for."""
+
+
 class Meeting:
-    """Where the threads that do the parts of some work wait for each other, to add up numbers."""
+    """Where the threads that do the parts of some work tell each other numbers."""
 
     def __init__(self, count: int) -> None:
-        self._barrier = threading.Barrier(count)
-        # Two places, in turns: the first to go on may bring more while others still add up.
-        self._brought: list[list[Any]] = [[None] * count for _ in range(2)]
-        self._turns = [0] * count
+        # From each part to each: what a quick one says next must not be taken for what a slow
+        # one was to say.
+        self._ways: list[list[Any]] = [[SimpleQueue() for _ in range(count)] for _ in range(count)]
 
-    def add_up(self, number: int, numbers: tuple[Any, ...]) -> list[Any]:
-        """Return the sums of what all parts bring, added in the order of the parts."""
-        brought = self._brought[self._turns[number] % 2]
-        self._turns[number] += 1
-        brought[number] = numbers
-        self._barrier.wait()
-        return [sum(several[1:], start=several[0]) for several in zip(*brought, strict=True)]
+    def exchange(self, number: int, numbers: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Say what a part has, wait for the others and return what all have, in their order."""
+        for way in self._ways[number]:
+            way.put(numbers)
+        brought = [ways[number].get() for ways in self._ways]
+        if None in brought:
+            raise PartFailedError
+        return brought
 
-    def is_off(self) -> None:
-        """Have nobody wait any more: one of the parts came to an error."""
-        self._barrier.abort()
+    def leave(self, number: int) -> None:
+        """Have nobody wait for a part any more, which came to an error."""
+        for way in self._ways[number]:
+            way.put(None)
 
 
-def together(*numbers: Any) -> Any:
-    """Return the sums of what the parts of a batch have here; what is given, if it is not divided.
+def from_all(*numbers: Any) -> list[tuple[Any, ...]]:
+    """Return what every part of a batch has here, in their order; only this, if it is whole.
 
     Every part has to come by with as many numbers or arrays, in the same order.
     """
     meeting = getattr(_here, "meeting", None)
-    return list(numbers) if meeting is None else meeting.add_up(_here.number, numbers)
+    return [numbers] if meeting is None else meeting.exchange(_here.number, numbers)
+
+
+def together(*numbers: Any) -> list[Any]:
+    """Return the sums of what the parts of a batch have here: see `from_all`."""
+    parts = zip(*from_all(*numbers), strict=True)
+    return [sum(several[1:], start=several[0]) for several in parts]
 
 
 def divided(count: int, parts: int) -> list[slice]:

@@ -14,7 +14,7 @@ from minnet import threads as minnet_threads
 from minnet.buffers import PATIENCE, SMALL, Buffers, new_array
 from minnet.net import threaded
 from minnet.net.threaded import Hands, Work
-from minnet.ops import norm
+from minnet.ops import channels, norm
 from minnet.threads import available_threads, divided, in_parts, shares, sharing, together
 
 RANDOM = np.random.default_rng(0)
@@ -152,6 +152,28 @@ def test_batchnorm_is_over_all_parts_of_a_batch(
     for path, array in one.items():
         np.testing.assert_allclose(several[path], array, rtol=1e-7, atol=1e-10)
     assert same(several, trained(net, threads))
+
+
+def test_batchnorm_of_parts_is_as_exact_as_of_the_whole_where_means_are_large() -> None:
+    # So far from 0 that float32 holds three digits of what sets the examples apart.
+    x = (1000 + RANDOM.normal(size=(50, 3))).astype(np.float32)
+    x[30:] += 5  # the parts' means differ as well
+    g = RANDOM.normal(size=x.shape).astype(np.float32)
+    scale, shift = np.array([2.0, 1.0, 0.5], np.float32), np.zeros(3, np.float32)
+
+    def work(part: slice) -> tuple[Any, ...]:
+        found = channels.Normalized(x[part], scale, shift, 1e-5)
+        return found.y, found.by_x(g[part]), found.variance
+
+    parts = in_parts(work, [slice(0, 30), slice(30, 50)])
+    mean, variance = (f(x.astype(np.float64), axis=0) for f in (np.mean, np.var))
+    normal = (x - mean) / np.sqrt(variance + 1e-5)
+    along = g - g.mean(0) - normal * (g * normal).mean(0)
+    y, by_x = (np.concatenate(found) for found in list(zip(*parts, strict=True))[:2])
+    np.testing.assert_allclose(y, normal * scale, atol=2e-4)
+    np.testing.assert_allclose(by_x, along * scale / np.sqrt(variance + 1e-5), atol=2e-4)
+    for *_, found in parts:
+        np.testing.assert_allclose(found, variance, rtol=1e-4)
 
 
 def own_loss(outputs: Any, targets: Any) -> Any:

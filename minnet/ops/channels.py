@@ -17,7 +17,7 @@ import numpy as np
 
 from ..backend import Array
 from ..buffers import new_array
-from ..threads import in_parts, shares, together
+from ..threads import from_all, in_parts, shares, together
 
 __all__ = ["Normalized", "normalized"]
 
@@ -74,6 +74,10 @@ class Rows:
 class Normalized:
     """A batch that was normalized, and what its backward pass needs.
 
+    Where threads share the batch, each takes its part less that part's own mean, so that they
+    meet only once: what its squares lack then is what the means are apart (Chan, Golub and
+    LeVeque 1983, "Algorithms for computing the sample variance", 2.1).
+
     Attributes
     ----------
     y
@@ -85,19 +89,23 @@ class Normalized:
     def __init__(self, a: Array, scale: Array, shift: Array, epsilon: float) -> None:
         self._rows = rows = Rows(a)
         flat, dtype = rows.of(a), a.dtype
-        mine = rows.sums(lambda part: flat[part])
-        total, self._count = together(mine, a.size // a.shape[-1])
-        self.mean = total / self._count
-        centered, mean = new_array(flat.shape, dtype), rows.repeated(self.mean)
+        count = a.size // a.shape[-1]
+        own = rows.sums(lambda part: flat[part]) / dtype.type(count)
+        centered, mean = new_array(flat.shape, dtype), rows.repeated(own)
 
         def squares(part: slice) -> Array:
             some = np.subtract(flat[part], mean, out=centered[part])
             return np.multiply(some, some, out=new_array(some.shape, dtype))
 
-        self.variance = together(rows.sums(squares))[0] / self._count
+        parts = from_all(count, own, rows.sums(squares))
+        self._count = sum(n for n, _, _ in parts)
+        self.mean = own if len(parts) == 1 else sum(m * (n / self._count) for n, m, _ in parts)
+        spread = sum(some + n * (m - self.mean) ** 2 for n, m, some in parts)
+        self.variance = spread / self._count
         self._inverse = 1 / np.sqrt(self.variance + dtype.type(epsilon))
         self._factor = scale * self._inverse
-        self._centered = centered
+        self._centered, self._apart = centered, own - self.mean
+        shift = shift + self._apart * self._factor
         self.y = _scaled(rows, centered, self._factor, shift).reshape(a.shape)
         self._sums: tuple[Array, Array, Array] | None = None
 
@@ -116,15 +124,16 @@ class Normalized:
                 return pair
 
             total, along = self._rows.sums(both)
-            self._sums = g, total, along * self._inverse
+            self._sums = g, total, (along + self._apart * total) * self._inverse
         return self._sums[1:]
 
     def by_x(self, g: Array) -> Array:
         """Return the input's gradient: without what moves the mean or the spread of the batch."""
         rows, (total, along) = self._rows, together(*self._found(g))
         factor = rows.repeated(self._factor)
-        slope = rows.repeated(-self._factor * self._inverse * along / self._count)
-        constant = rows.repeated(-self._factor * total / self._count)
+        steepness = -self._factor * self._inverse * along / self._count
+        slope = rows.repeated(steepness)
+        constant = rows.repeated(self._apart * steepness - self._factor * total / self._count)
         flat, out = rows.of(g), new_array(self._centered.shape, g.dtype)
 
         def work(part: slice) -> None:
