@@ -1,6 +1,8 @@
 """The benchmarks' own arithmetic: turns, ratios, operations, results, threads; no timing."""
 
 import json
+import math
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ from benchmark_samples import ON_LINUX, result, run
 
 import minnet as mn
 from benchmarks import __main__ as command
-from benchmarks import machine, nets, process, profile
+from benchmarks import machine, nets, process, profile, side_by_side
 from benchmarks.cases import CASES
 from benchmarks.compare import Spread, Timed, in_turn, ratio, steps_for
 from benchmarks.flops import operations, trained_paths
@@ -141,6 +143,18 @@ def test_a_process_that_trains_says_how_much_memory_it_took() -> None:
     found = json.loads(run("-m", "benchmarks.process", "minnet"))
     arrays = 3 * 4 * 431_080  # weights and Adam's two, at the least
     assert found["peak"] > found["numpy"] + arrays
+
+
+def test_trainings_side_by_side_are_timed_in_every_way() -> None:
+    found = side_by_side.measured("lenet", 0.01)
+    assert len(found) == len(side_by_side.WAYS)
+    assert all(0 < milliseconds < math.inf for milliseconds in found)
+
+
+def test_a_training_that_fails_is_not_left_out(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        side_by_side.finished([side_by_side.begun("no such net", 0.01, 1)])
+    assert "no such net" in capfd.readouterr().err
 
 
 def test_a_peak_is_of_this_process_alone() -> None:

@@ -199,3 +199,12 @@ def test_long_rows_give_what_the_plain_way_gives(lead, width, dtype, tile, numbe
         for one, other in zip(results, expected, strict=True):
             assert one.dtype == other.dtype
             same(one, other, 1e-10 if dtype == "float64" else 1e-3)
+
+
+@given(st.integers(1, 5000), st.integers(1, 300))
+def test_rows_hold_all_positions_in_equal_numbers(positions, width):
+    together = channels.in_a_row(positions, width)
+    assert positions % together == 0
+    assert together * width <= channels.ROW or together == 1
+    more = [n for n in range(together + 1, positions + 1) if positions % n == 0]
+    assert all(n * width > channels.ROW for n in more)
