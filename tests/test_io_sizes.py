@@ -14,12 +14,12 @@ from file_samples import npy, npy_header, packed, parts_of, sample
 ROOT = Path(__file__).resolve().parent.parent
 
 LIMITED = """
-    import resource, sys, zlib
+    import resource, sys, zlib, numpy as np
     import minnet as mn
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, used + 100_000_000))
     try:
-        bytearray(300_000_000)
+        np.empty(300_000_000, np.uint8)
         print("no limit")
     except MemoryError:
         pass
