@@ -20,9 +20,19 @@ from . import counts as counted
 from . import cuda as cuda_names
 from . import functions, graphs, kernels
 from . import random as random_names
-from .counts import Counts, Room, counting, counts, launched
+from .counts import Counts, Room, counting, counts, launched, refusing
 
-__all__ = ["Counts", "counting", "counts", "cupy", "install", "installed", "launched", "reset"]
+__all__ = [
+    "Counts",
+    "counting",
+    "counts",
+    "cupy",
+    "install",
+    "installed",
+    "launched",
+    "refusing",
+    "reset",
+]
 
 
 def _modules() -> dict[str, Any]:
