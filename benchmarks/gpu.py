@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,99 +17,21 @@ import minnet as mn
 
 from . import machine, nets
 from .compare import Spread, Step, Timed, in_turn, ratio
+from .gpu_cases import CASES, FEATURES, Case
 
 NOTES = """\
-over eager, over compiled: how many times as fast minnet is as PyTorch without and with
-torch.compile(mode="reduce-overhead"), the median over the turns; behind it what is to be reached.
-Of head-only: as PyTorch counts the time that the GPU's memory alone takes for what a step reads
-and writes. peak: the device memory that each side comes to have reserved, in MB."""
-COLUMNS = ("case", "minnet", "eager", "compiled", "over eager", "over compiled", "peak", "theirs")
+Each cell: the milliseconds of a step, and how many times as fast minnet is, the median over the
+turns; behind it what is to be reached. eager: PyTorch as it is; no cuDNN: with its own kernels for
+convolutions; compiled: torch.compile(mode="reduce-overhead") and the fused optimizer; memory: the
+time that the GPU's memory alone takes for what a step of the head reads and writes.
+Of ResNet-18 and CaffeNet 0.5 is to be reached without cuDNN on minnet's side, which it doesn't
+use, and would be 0.8 with it. peak: the device memory that minnet comes to have reserved, in MB,
+and behind it eager PyTorch's, which it is not to exceed."""
+WAYS = ("eager", "no cuDNN", "compiled", "memory")
+COLUMNS = ("case", "minnet", *WAYS, "peak")
 CHECKED_STEPS = 3
+WARM_STEPS = 30  # until minnet has recorded its steps, with the memory that takes
 SLACK = {"float32": 1e-3, "tf32": 1e-2}  # between the losses of the two, relative
-FEATURES, CLASSES = 4096, 1000  # of the head
-
-
-@dataclass(frozen=True)
-class Case:
-    """Training steps that are timed on both sides.
-
-    Parameters
-    ----------
-    name, title
-        To choose it by, and what it is.
-    net
-        Builds it; PyTorch's twin has the same name.
-    batch
-        How many examples in a step.
-    eager, compiled
-        How many times as fast as PyTorch's ways it is to be; None where nothing is asked.
-    optimizer
-        `"adam"` or `"momentum"`.
-    precision
-        As in `mn.Trainer`.
-    is_random
-        Whether the net drops numbers at random, so that the losses of the two differ.
-    """
-
-    name: str
-    title: str
-    net: Callable[[], Any]
-    batch: int
-    eager: float | None = None
-    compiled: float | None = None
-    optimizer: str = "adam"
-    precision: str = "float32"
-    is_random: bool = False
-
-
-def resnet18() -> mn.Graph:
-    """Return ResNet-18 for 224x224x3 and 1000 classes."""
-    return mn.models.resnet18(CLASSES).initialize()
-
-
-def caffenet() -> mn.Chain:
-    """Return CaffeNet for 227x227x3 and 1000 classes."""
-    return mn.models.caffenet(CLASSES).initialize()
-
-
-def head() -> mn.Chain:
-    """Return a last layer, which is trained on features that are computed already."""
-    labels = mn.ClassDecoder(tuple(range(CLASSES)))
-    return mn.Chain(mn.Linear(CLASSES), mn.Softmax(), input=FEATURES, output=labels).initialize()
-
-
-CASES = {
-    case.name: case
-    for case in (
-        Case("lenet-64", "LeNet, batch 64", nets.lenet, 64, 5.0, 1.0),
-        Case("mlp-32", "MLP 784-512-512-10, batch 32", nets.mlp, 32, 5.0, 1.0),
-        Case("vgg-256", "small VGG on 32x32x3, batch 256", nets.vgg, 256, 1.0),
-        Case("resnet18-64", "ResNet-18, float32", resnet18, 64, 0.5, None, "momentum"),
-        Case("resnet18-64-tf32", "ResNet-18, TF32", resnet18, 64, 0.5, None, "momentum", "tf32"),
-        Case(
-            "caffenet-256",
-            "CaffeNet, float32",
-            caffenet,
-            256,
-            0.5,
-            None,
-            "momentum",
-            is_random=True,
-        ),
-        Case(
-            "caffenet-256-tf32",
-            "CaffeNet, TF32",
-            caffenet,
-            256,
-            0.5,
-            None,
-            "momentum",
-            "tf32",
-            True,
-        ),
-        Case("head-only", "a head of 4096 x 1000 on cached features", head, 256, 0.5),
-    )
-}
 
 
 # --- minnet's side --------------------------------------------------------------------------------
@@ -177,30 +100,39 @@ def copying(cupy: Any, net: Any, batch: int) -> Timed:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a case came to, in milliseconds and bytes."""
+    """What a case came to, in milliseconds and bytes; `failed` says why where nothing came of it.
+
+    `minnet` is None where minnet's own side failed, for the reason under that name.
+    """
 
     case: Case
-    minnet: Spread
-    rivals: dict[str, Spread]
-    ratios: dict[str, Spread]
-    peak: int
-    theirs: int | None
+    minnet: Spread | None = None
+    rivals: Mapping[str, Spread] = field(default_factory=dict)
+    ratios: Mapping[str, Spread] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    peak: int | None = None
+    theirs: int | None = None
 
     def row(self) -> tuple[str, ...]:
         """Return the line of the table."""
-        ways = "eager", "compiled"
-        wanted = self.case.eager, self.case.compiled
-        return (
-            self.case.name,
-            f"{self.minnet.median:.3f} ms",
-            *(f"{self.rivals[way].median:.3f} ms" if way in self.rivals else "" for way in ways),
-            *(
-                told(self.ratios[way].median, target) if way in self.ratios else ""
-                for way, target in zip(ways, wanted, strict=True)
-            ),
-            f"{self.peak / 1e6:.0f}",
-            "" if self.theirs is None else f"{self.theirs / 1e6:.0f}",
-        )
+        mine = "failed" if self.minnet is None else f"{self.minnet.median:.3f} ms"
+        return self.case.name, mine, *map(self.cell, WAYS), self.memory()
+
+    def cell(self, way: str) -> str:
+        """Return how one way compares."""
+        if way in self.ratios:
+            reached = told(self.ratios[way].median, self.case.targets.get(way))
+            return f"{self.rivals[way].median:.3f} ms {reached}"
+        return "failed" if way in self.failed else ""
+
+    def memory(self) -> str:
+        """Return the peak of either side."""
+        if self.peak is None:
+            return ""
+        mine = f"{self.peak / 1e6:.0f}"
+        if self.theirs is None:
+            return mine
+        return f"{mine} ({'' if self.peak <= self.theirs else 'not '}{self.theirs / 1e6:.0f})"
 
 
 def told(reached: float, target: float | None) -> str:
@@ -210,27 +142,56 @@ def told(reached: float, target: float | None) -> str:
     return f"{reached:.2f} ({'' if reached >= target else 'not '}{target:g})"
 
 
-def measured(case: Case, cupy: Any, seconds: float) -> Measured:
-    """Time both sides of a case in turn."""
-    from . import gpu_pytorch
+def why(error: Exception) -> str:
+    """Return an error in one line."""
+    return f"{type(error).__name__}: {(str(error).strip() or '-').splitlines()[0]}"
 
-    net = case.net()
-    mn.free("gpu")
-    step, losses = trained(case, net)
-    peak = mn.memory("gpu").peak
-    if case.name == "head-only":
-        rivals, theirs = {"eager": copying(cupy, net, case.batch)}, None
-    else:
-        ways, theirs = gpu_pytorch.training(case, net, lambda: batches(case, net), CHECKED_STEPS)
-        for way, (_, found) in ways.items():
-            if not case.is_random and not np.allclose(losses, found, rtol=SLACK[case.precision]):
-                raise SystemExit(f"not the same work: minnet comes to {losses}, {way} to {found}")
-        rivals = {way: waiting(step, gpu_pytorch.wait) for way, (step, _) in ways.items()}
-    sides = {"minnet": waiting(step, cupy.cuda.Device().synchronize), **rivals}
-    samples = in_turn(sides, seconds)
+
+def measured(case: Case, cupy: Any, torch_side: Any, seconds: float) -> Measured:
+    """Time both sides of a case in turn; a way that fails is left out, with the reason."""
+    clean(torch_side)
+    try:
+        net = case.net()
+        step, losses = trained(case, net)
+        for _ in range(WARM_STEPS):
+            step()
+        peak = mn.memory("gpu").peak
+    except Exception as error:  # out of memory, of a driver: the other cases are measured still
+        return Measured(case, failed={"minnet": why(error)})
+    rivals: dict[str, Timed] = {}
+    failed, theirs = {}, None
+    for way in case.targets:
+        try:
+            if way == "memory":
+                rivals[way] = copying(cupy, net, case.batch)
+                continue
+            other = torch_side.training(case, net, batches(case, net), way)
+            check_same(case, losses, [float(other()) for _ in range(CHECKED_STEPS)])
+            rivals[way] = waiting(other, torch_side.wait)
+            theirs = torch_side.peak() if way == "eager" else theirs
+        except Exception as error:
+            failed[way] = why(error)
+    mine = waiting(step, cupy.cuda.Device().synchronize)
+    try:
+        samples = in_turn({"minnet": mine, **rivals}, seconds)
+    except Exception as error:
+        return Measured(case, failed={**failed, "minnet": why(error)})
     spreads = {way: Spread.of(values).times(1e3) for way, values in samples.items()}
     ratios = {way: ratio(samples[way], samples["minnet"]) for way in rivals}
-    return Measured(case, spreads.pop("minnet"), spreads, ratios, peak, theirs)
+    return Measured(case, spreads.pop("minnet"), spreads, ratios, failed, peak, theirs)
+
+
+def clean(torch_side: Any) -> None:
+    """Give back the memory of the case before, on both sides."""
+    gc.collect()
+    mn.free("gpu")
+    torch_side.clean()
+
+
+def check_same(case: Case, mine: Sequence[float], theirs: Sequence[float]) -> None:
+    """Raise a ValueError unless both sides came to the same losses."""
+    if not case.is_random and not np.allclose(mine, theirs, rtol=SLACK[case.precision]):
+        raise ValueError(f"not the same work: minnet comes to {mine}, this to {theirs}")
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -251,12 +212,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := [name for name in options.cases if name not in CASES]:
         raise SystemExit(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
     cupy = found_cupy()
-    print(f"{described(cupy)}\n")
-    rows = []
+    from . import gpu_pytorch
+
+    print(f"{described(cupy, gpu_pytorch.version())}\n")
+    found = []
     for name in options.cases or CASES:
-        rows.append(measured(CASES[name], cupy, options.seconds).row())
-        print(" ".join(rows[-1]), file=sys.stderr)
-    print(table([COLUMNS, *rows], right=range(1, len(COLUMNS))))
+        found.append(measured(CASES[name], cupy, gpu_pytorch, options.seconds))
+        print(" ".join(found[-1].row()), file=sys.stderr)
+    print(table([COLUMNS, *(one.row() for one in found)], right=range(1, len(COLUMNS))))
+    for one in found:
+        for way, reason in one.failed.items():
+            print(f"{one.case.name}, {way}: {reason}")
     print(f"\n{NOTES}")
 
 
@@ -277,16 +243,16 @@ def found_cupy() -> Any:
     return module
 
 
-def described(cupy: Any) -> str:
+def described(cupy: Any, pytorch: str) -> str:
     """Return the GPU and the versions in two lines."""
     runtime = cupy.cuda.runtime
     name = runtime.getDeviceProperties(0)["name"].decode()
     cuda = runtime.runtimeGetVersion()
-    versions = {name: machine.version(name) for name in ("minnet", "numpy", "torch")}
+    versions = {name: machine.version(name) for name in ("minnet", "numpy")}
     return (
         f"{name}, CUDA {cuda // 1000}.{cuda % 1000 // 10}, driver {runtime.driverGetVersion()}\n"
         f"minnet {versions['minnet']} on CuPy {cupy.__version__} and NumPy {versions['numpy']}; "
-        f"PyTorch {versions['torch']}"
+        f"{pytorch}"
     )
 
 

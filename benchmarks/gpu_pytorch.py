@@ -1,10 +1,11 @@
-"""PyTorch's side on a GPU: the same nets and weights, eager and compiled, and its memory."""
+"""PyTorch's side on a GPU: the same nets and weights, run in each of its ways, and its memory."""
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from . import pytorch
 from .compare import Step
 
-WAYS = {"eager": False, "compiled": True}
+# --- nets: each layer has the name it has in minnet ---------------------------------------------
 
 
 def resnet18() -> nn.Module:
@@ -52,36 +53,64 @@ def caffenet() -> nn.Module:
     )  # fmt: skip
 
 
+def head() -> nn.Module:
+    """Return a last layer for 4096 features and 1000 classes."""
+    return nn.Sequential(nn.Linear(4096, 1000))
+
+
+def twin(case: Any) -> nn.Module:
+    """Return the net of a case as PyTorch has it."""
+    name = case.net.__name__
+    made: nn.Module = (globals().get(name) or getattr(pytorch, name))()
+    return made
+
+
+# --- what is timed ------------------------------------------------------------------------------
+
+
+def version() -> str:
+    """Return PyTorch's version, and those of what it uses."""
+    cudnn = torch.backends.cudnn.version()
+    return f"PyTorch {torch.__version__} on CUDA {torch.version.cuda} and cuDNN {cudnn}"
+
+
 def wait() -> None:
     """Wait until the GPU is done."""
     torch.cuda.synchronize()
 
 
-def training(
-    case: Any, net: Any, batches: Callable[[], Any], steps: int
-) -> tuple[dict[str, tuple[Step, list[float]]], int]:
-    """Return a training step for each way, with its first losses; and eager PyTorch's peak memory.
+def clean() -> None:
+    """Give back what no tensor uses, and begin to count the peak of the memory again."""
+    gc.collect()
+    torch.compiler.reset()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
 
-    Nothing in a step waits for the GPU, and the batches are there already, as on minnet's side.
+
+def peak() -> int:
+    """Return the most bytes that were reserved since `clean`."""
+    reserved: int = torch.cuda.max_memory_reserved()
+    return reserved
+
+
+def training(case: Any, net: Any, batches: Iterable[Any], way: str, device: str = "cuda") -> Step:
+    """Return a training step of one way, which gives the loss.
+
+    Nothing in a step waits for the GPU, and two batches, taken in turn, are there already, as
+    on minnet's side.
     """
     torch.backends.cuda.matmul.allow_tf32 = case.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = case.precision == "tf32"
-    torch.compiler.reset()
-    twin = globals().get(case.net.__name__) or getattr(pytorch, case.net.__name__)
-    pairs = itertools.islice(batches(), 2)
-    moved = [[part.cuda() for part in pytorch.tensors(*pair)] for pair in pairs]
-    found: dict[str, tuple[Step, list[float]]] = {}
-    peak = 0
-    for way, is_compiled in WAYS.items():
-        torch.cuda.reset_peak_memory_stats()
-        step = step_of(case, pytorch.load(twin(), net.arrays()).cuda(), moved, is_compiled)
-        found[way] = step, [float(step()) for _ in range(steps)]
-        if not is_compiled:
-            peak = torch.cuda.max_memory_reserved()
-    return found, peak
+    pairs = itertools.islice(batches, 2)
+    moved = [[part.to(device) for part in pytorch.tensors(*pair)] for pair in pairs]
+    there = pytorch.load(twin(case), net.arrays()).to(device)
+    step = step_of(case, there, moved, way == "compiled")
+    if way == "no cuDNN":
+        return without_cudnn(step)
+    return step
 
 
-def step_of(case: Any, net: nn.Module, moved: list[Any], is_compiled: bool) -> Callable[[], Any]:
+def step_of(case: Any, net: nn.Module, moved: list[Any], is_compiled: bool) -> Step:
     """Return a step that takes the next batch: forward, loss, backward, update."""
     updating = getattr(pytorch, case.optimizer)(net.parameters(), is_compiled)
     feed = itertools.cycle(moved)
@@ -99,3 +128,16 @@ def step_of(case: Any, net: nn.Module, moved: list[Any], is_compiled: bool) -> C
         return loss.detach()
 
     return step
+
+
+def without_cudnn(step: Step) -> Step:
+    """Return the same step done by PyTorch's own kernels."""
+
+    def other() -> object:
+        torch.backends.cudnn.enabled = False
+        try:
+            return step()
+        finally:
+            torch.backends.cudnn.enabled = True
+
+    return other

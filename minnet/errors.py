@@ -80,7 +80,16 @@ class DeviceError(MinnetError, RuntimeError):
 
 
 class DeviceMemoryError(DeviceError, MemoryError):
-    """A GPU has no room for an array."""
+    """A GPU has no room for an array.
+
+    Attributes
+    ----------
+    position
+        On the way back from a Tensor: whose gradients were being computed, counted among the
+        steps that the Tensor came from; None elsewhere.
+    """
+
+    position: int | None = None
 
 
 class GradientError(MinnetError, AssertionError):

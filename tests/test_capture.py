@@ -6,6 +6,7 @@ import pytest
 import standin
 
 import minnet as mn
+from minnet.backend.pool import OwnPool
 from minnet.train import capture
 
 pytestmark = pytest.mark.skipif(
@@ -117,6 +118,62 @@ def test_what_is_random_or_of_the_users_own_is_never_recorded():
             trained(trainer, batches(BEFORE))
             assert trainer._capture is None
             assert "graph" not in launched(trainer, next(batches(1)))
+
+
+def test_groups_of_a_convolution_are_recorded():
+    grouped = mn.Chain(
+        mn.Conv(4, 3, padding=1), mn.Ramp(), mn.Conv(6, 3, groups=2, padding=1), mn.Tanh(),
+        mn.Conv(4, 1, stride=2, groups=2), mn.Flatten(), mn.Linear(3), mn.Softmax(),
+        input=(6, 6, 1), output=mn.ClassDecoder(list("abc")),
+    ).initialize()  # fmt: skip
+    with standin.installed():
+        found = []
+        for captures in (False, True):
+            trainer = mn.Trainer(grouped, mn.SGD(0.05), device="gpu", capture=captures)
+            found.append(trained(trainer, batches(BEFORE + 3))[0])
+        assert trainer._capture.problem == ""
+        assert "graph" in launched(trainer, next(batches(1)))
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_a_failed_recording_leaves_no_memory_behind():
+    def fails(self, mode=None):
+        raise RuntimeError("cudaErrorStreamCaptureUnsupported")
+
+    with standin.installed() as cupy, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cupy.cuda.Stream, "begin_capture", fails)
+        trainer = mn.Trainer(net(), device="gpu")
+        levels = []
+        for batch in batches(BEFORE):
+            trainer.step(*batch)
+            levels.append(mn.memory("gpu").used)
+        assert trainer._capture.problem == "RuntimeError: cudaErrorStreamCaptureUnsupported"
+        assert levels[-1] == levels[1]
+
+
+def test_recordings_go_with_their_trainer():
+    with standin.installed():
+        built = net()
+        trainer = mn.Trainer(built, device="gpu")
+        trained(trainer, batches(BEFORE))
+        assert len(trainer._capture._recordings) == 3
+        del trainer
+        assert mn.memory("gpu").used == 0
+
+
+def test_a_pool_for_recordings_gives_nothing_back():
+    with standin.installed(memory=100_000) as cupy:
+        own = OwnPool(cupy)
+        pool = own._pool
+        kept = [pool.malloc(40_000)]
+        other = cupy.empty(50_000, "uint8")
+        del other
+        assert cupy.get_default_memory_pool().total_bytes() == 40_448 + 50_176
+        kept.append(pool.malloc(50_000))
+        with pytest.raises(MemoryError, match="no 40,000 bytes for recording a step"):
+            pool.malloc(40_000)
+        assert len(own.bytes()) == 2
+        assert mn.memory("gpu").used >= 90_000
 
 
 def test_where_capturing_fails_steps_stay_plain(monkeypatch):

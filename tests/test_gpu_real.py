@@ -48,6 +48,7 @@ def test_recorded_steps_are_near_the_plain_ones(device):
         for _ in range(2 * (capture.WARM + capture.CHECKS) + 10):
             trainer.step(X, Y)
     assert_near(recorded.net, plain.net, within=1e-3)
+    assert recorded._capture.problem == ""
     kept = recorded._capture._recordings.values()
     assert sum(one.checks == capture.CHECKS for one in kept) == 2, "nothing could be recorded"
 

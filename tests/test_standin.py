@@ -60,6 +60,8 @@ def real() -> dict[str, dict[str, list[str] | None]]:
 def test_it_has_only_names_that_cupy_has(real: dict[str, dict[str, list[str] | None]]) -> None:
     own = {"__path__"}
     for name, module in standin.MODULES.items():
+        if name.startswith("cupy_backends"):
+            continue  # there to be imported from; test_gpu_product.py looks at the real ones
         extra = vars(module).keys() - real[name].keys() - own
         assert not extra, name
 

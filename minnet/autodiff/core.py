@@ -6,8 +6,10 @@ from collections.abc import Callable, Collection
 from typing import TypeAlias
 
 from ..backend import Array
+from ..backend.devices import explained
+from ..errors import DeviceMemoryError
 
-__all__ = ["GradientFunction", "Node", "backward"]
+__all__ = ["GradientFunction", "Node", "backward", "nodes"]
 
 GradientFunction: TypeAlias = Callable[[Array], Array]
 
@@ -41,28 +43,39 @@ def backward(
     found: dict[Node, Array] = {}
     owned: set[Node] = set()  # sums made here, which may be added to in place
     ready = [end]
-    while ready:
-        node = ready.pop()
-        total = table.pop(node) if node.parents else table[node]
-        if node in wanted:
-            found[node] = total
-        for parent, function in node.parents:
-            part = function(total)
-            if part.shape != parent.shape or part.dtype != parent.dtype:
-                part = _fit(part, parent)
-            if parent not in table:
-                table[parent] = part
-            elif parent in owned:
-                table[parent] += part
-            else:
-                table[parent] = table[parent] + part
-                owned.add(parent)
-            if parent.parents:
-                awaited[parent] -= 1
-                if not awaited[parent]:
-                    ready.append(parent)
+    try:
+        while ready:
+            node = ready.pop()
+            total = table.pop(node) if node.parents else table[node]
+            if node in wanted:
+                found[node] = total
+            for parent, function in node.parents:
+                part = function(total)
+                if part.shape != parent.shape or part.dtype != parent.dtype:
+                    part = _fit(part, parent)
+                if parent not in table:
+                    table[parent] = part
+                elif parent in owned:
+                    table[parent] += part
+                else:
+                    table[parent] = table[parent] + part
+                    owned.add(parent)
+                if parent.parents:
+                    awaited[parent] -= 1
+                    if not awaited[parent]:
+                        ready.append(parent)
+    except MemoryError as error:
+        raise _told(error, [end, *awaited].index(node)) from error.__cause__
     table.update(found)
     return table
+
+
+def nodes(end: Node) -> list[Node]:
+    """Return `end` and the nodes that it came from, without the leaves.
+
+    The order tells only of how they hang together: it is the same for arrays of other shapes.
+    """
+    return [end, *_uses(end)]
 
 
 def _uses(end: Node) -> dict[Node, int]:
@@ -77,6 +90,14 @@ def _uses(end: Node) -> dict[Node, int]:
                 uses[parent] = 1
                 stack.append(parent)
     return uses
+
+
+def _told(error: MemoryError, position: int) -> MemoryError:
+    """Return what to raise where memory runs out: of a GPU, an error that says at which node."""
+    full = explained(error)
+    if isinstance(full, DeviceMemoryError):
+        full.position = position
+    return full
 
 
 def _fit(gradient: Array, node: Node) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import DeviceError, SpecError
 from .devices import cupy, named, using
+from .pool import own_bytes
 
 __all__ = ["Memory", "devices", "free", "memory"]
 
@@ -63,7 +64,8 @@ def memory(device: str = "gpu") -> Memory:
     module = cupy(device)
     with using(device):
         pool = module.get_default_memory_pool()
-        used, reserved = pool.used_bytes(), pool.total_bytes()
+        own_used, own_reserved = own_bytes()
+        used, reserved = pool.used_bytes() + own_used, pool.total_bytes() + own_reserved
         _peaks[device] = max(reserved, _peaks.get(device, 0))
         return Memory(used, reserved, _peaks[device], module.cuda.Device().mem_info[1])
 

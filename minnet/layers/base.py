@@ -82,6 +82,10 @@ class Context:
         """Return the context for the part called `key`."""
         return Context(self.random, (*self.path, key), self.updates, self.share)
 
+    def run(self, key: str | int, part: Layer, x: Any) -> Any:
+        """Return what the part called `key` gives in training."""
+        return part.apply(x, self.inside(key))
+
 
 @layer
 class Layer:

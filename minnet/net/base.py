@@ -9,6 +9,7 @@ from ..layers.base import Context
 from .arrays import Arrays
 from .call import Entrance, call, inner_outputs
 from .place import moved, place_of
+from .structure import alone
 
 __all__ = ["Net"]
 
@@ -95,12 +96,7 @@ class Net(Arrays):
         context
             Given in training only.
         """
-        return self._flow(
-            x,
-            lambda key, part, taken: part.apply(
-                taken, None if context is None else context.inside(key)
-            ),
-        )
+        return self._flow(x, alone if context is None else context.run)
 
     def __call__(self, x: Any, give: Any = None) -> Any:
         """Run the net as in use, not in training.

@@ -16,7 +16,7 @@ from .fit import final_shape, only_moves, sized
 from .parts import check_name, parse_path
 from .place import told
 from .shorthand import as_layer
-from .structure import Run, Structure
+from .structure import Run, Structure, alone
 
 __all__ = ["Chain", "pools_first"]
 
@@ -99,9 +99,7 @@ class Chain(ChainSurgery):
         return _through(self.children(), x, run)
 
     def apply(self, x: Any, context: Context | None = None) -> Any:
-        def run(key: str | int, part: Layer, taken: Any) -> Any:
-            return part.apply(taken, None if context is None else context.inside(key))
-
+        run = alone if context is None else context.run
         return _through(pools_first(self.children()), x, run)
 
     def _sized(self, size: int) -> Self | None:

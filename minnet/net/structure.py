@@ -14,10 +14,15 @@ from ..layers.base import Layer, Path
 from .fit import check_fit, check_input, sized
 from .parts import Step, checked_input, checked_output, shape_of
 
-__all__ = ["Structure"]
+__all__ = ["Structure", "alone"]
 
 # What is done with a layer as something passes through a net: (key, layer, input) -> output.
 Run: TypeAlias = Callable[[Any, Layer, Any], Any]
+
+
+def alone(key: Any, part: Layer, x: Any) -> Any:
+    """Return what a layer gives in use, where there is no training and no context."""
+    return part.apply(x, None)
 
 
 class Structure(Layer):

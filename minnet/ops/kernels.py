@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from ..backend import Array, array_module
 from . import gpu
 
-__all__ = ["sum_of_rows"]
+__all__ = ["product", "sum_of_rows"]
+
+
+def product(a: Array, b: Array) -> Any:
+    """Return the product of two matrices."""
+    if isinstance(a, np.ndarray):
+        return a.dot(b)  # for two matrices the same as @, and quicker where they are small
+    return gpu.product.dot(a, b)
 
 
 def sum_of_rows(a: Array) -> Array:

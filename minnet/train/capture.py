@@ -23,6 +23,7 @@ from ..backend import Array, array_module, is_array, move
 from ..backend.devices import cupy
 from ..layers.base import Path, walk
 from ..net import Net
+from .aside import Aside
 from .frozen import is_trained
 from .objective import Objective
 from .parts import Pass
@@ -69,6 +70,11 @@ class Capture:
         batch (0 and all), features, targets and running statistics.
     device
         The GPU.
+
+    Attributes
+    ----------
+    problem
+        Why passes can't be recorded, once that has come out; empty if they can.
     """
 
     @classmethod
@@ -82,9 +88,9 @@ class Capture:
         # Whose method it is keeps this object: memory of a GPU should not wait for a collection.
         self._method, self._module = WeakMethod(work), cupy(device)
         self._recordings: dict[Any, Recording] = {}
-        # Recorded kernels write to the same memory for ever, so it is no one else's.
-        self._pool = self._module.cuda.MemoryPool()
+        self._aside: Aside | None = None
         self._is_possible = True
+        self.problem = ""
 
     def __call__(self, features: Any, targets: Any, state: State, place: int) -> Pass:
         """Make a pass; `place` tells apart the places in memory that the weights can be in."""
@@ -100,10 +106,9 @@ class Capture:
         recording.seen += 1
         if recording.checks >= CHECKS:
             return self._replayed(recording, given, state)
-        plain = self._work(features, targets, state)
         if recording.seen > WARM:
-            self._try(recording, given, state, plain)
-        return plain
+            return self._tried(recording, given, state)
+        return self._work(features, targets, state)
 
     def _work(self, features: Any, targets: Any, state: State) -> Pass:
         """Make a plain pass."""
@@ -112,33 +117,44 @@ class Capture:
         found: Pass = method(0, 1.0, features, targets, state)
         return found
 
-    def _try(
-        self, recording: Recording, given: tuple[Array, ...], state: State, plain: Pass
-    ) -> None:
-        """Record the pass if that wasn't done, and check that it gives what the plain one gave."""
+    def _tried(self, recording: Recording, given: tuple[Array, ...], state: State) -> Pass:
+        """Make a plain pass, record it if that wasn't done, and check that both give the same."""
+        features, targets, *_ = given
         try:
+            if self._aside is None:
+                # What plain passes have left is of use to recordings, which can't take it.
+                self._module.get_default_memory_pool().free_all_blocks()
+                self._aside = Aside(self._module)
+            plain = self._aside.run(lambda: self._work(features, targets, state))
             if recording.graph is None:
-                self._record(recording, given, state)
-            is_same = _agree(plain, self._replayed(recording, given, state))
-        except Exception:  # whatever it is that can't be recorded, the plain pass can do
-            is_same = False
-        recording.checks += 1
-        if not is_same:
-            self._is_possible = False
-            self._recordings.clear()
+                self._record(self._aside, recording, given, state)
+            recording.checks += 1
+            if _agree(plain, self._replayed(recording, given, state)):
+                return _taken(plain, plain.targets)
+            self._give_up("it gave something else than the plain pass")
+        except Exception as error:  # whatever it is that can't be recorded, the plain pass can do
+            self._give_up(f"{type(error).__name__}: {error}")
+        return self._work(features, targets, state)
 
-    def _record(self, recording: Recording, given: tuple[Array, ...], state: State) -> None:
-        cuda = self._module.cuda
+    def _give_up(self, problem: str) -> None:
+        """Make plain passes from now on, and let go of all memory."""
+        self._is_possible, self.problem = False, problem
+        self.__del__()
+
+    def __del__(self) -> None:
+        """Let go of the arrays first, and then of the pool that they are from."""
+        self._recordings.clear()
+        self._aside = None
+
+    def _record(
+        self, aside: Aside, recording: Recording, given: tuple[Array, ...], state: State
+    ) -> None:
         recording.inputs = tuple(array.copy() for array in given)
         features, targets, *statistics = recording.inputs
-        stream = cuda.Stream(non_blocking=True)
-        with cuda.using_allocator(self._pool.malloc), stream:
-            stream.begin_capture()
-            try:
-                known = dict(zip(state, statistics, strict=True))
-                recording.found = self._work(features, targets, known)
-            finally:
-                recording.graph = stream.end_capture()
+        known = dict(zip(state, statistics, strict=True))
+        recording.graph, recording.found = aside.record(
+            lambda: self._work(features, targets, known)
+        )
 
     def _replayed(self, recording: Recording, given: tuple[Array, ...], state: State) -> Pass:
         """Make a pass by its recording; gradients are good until the next one."""
@@ -146,13 +162,18 @@ class Capture:
             there[...] = array
         recording.graph.launch()
         found: Pass = recording.found
-        return replace(
-            found,
-            loss=found.loss.copy(),
-            outputs=_copied(found.outputs),
-            targets=given[1].reshape(found.targets.shape),
-            state={path: array.copy() for path, array in found.state.items()},
-        )
+        return _taken(found, given[1].reshape(found.targets.shape))
+
+
+def _taken(found: Pass, targets: Array) -> Pass:
+    """Return a pass made aside; all that is kept beyond the step is in other memory."""
+    return replace(
+        found,
+        loss=found.loss.copy(),
+        outputs=_copied(found.outputs),
+        targets=targets,
+        state={path: array.copy() for path, array in found.state.items()},
+    )
 
 
 def _copied(outputs: Any) -> Any:

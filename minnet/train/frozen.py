@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import Tensor
+from ..backend.devices import explained
 from ..errors import MinnetError
 from ..layers import Dropout
 from ..layers.base import Layer, Path, walk
@@ -168,10 +169,11 @@ class Bottom:
             for path, part in self._steps:
                 try:
                     x = part.apply(x)
-                except MinnetError as error:
-                    for key in reversed(path):
-                        error.inside(key)
-                    raise
+                except (MinnetError, MemoryError) as error:
+                    found = explained(error) if isinstance(error, MemoryError) else error
+                    if isinstance(found, MinnetError):
+                        found.path = (*path, *found.path)
+                    raise found from found.__cause__
         if len(self._crossing) > 1:
             return {source: x[f"-> {source}"] for source in self._crossing}
         return x

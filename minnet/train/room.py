@@ -4,27 +4,53 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ..autodiff import Tensor
+from ..autodiff.core import nodes
 from ..backend.devices import explained
-from ..errors import DeviceMemoryError
+from ..errors import DeviceMemoryError, MinnetError
+from ..layers.base import Context, Layer, Path
 
-__all__ = ["advised", "tried"]
+__all__ = ["Trail", "advised", "tried", "updating"]
 
 Result = TypeVar("Result")
 
 
-def tried(step: Callable[[], Result], count: int, attempt: Callable[[int], Any]) -> Result:
+@dataclass(slots=True)
+class Trail(Context):
+    """A context that also keeps what came out of each layer, in the order they were computed in."""
+
+    seen: list[tuple[Path, Any]] = field(default_factory=list)
+
+    def inside(self, key: str | int) -> Trail:
+        return Trail(self.random, (*self.path, key), self.updates, self.share, self.seen)
+
+    def run(self, key: str | int, part: Layer, x: Any) -> Any:
+        output = part.apply(x, self.inside(key))
+        if not part.children():
+            self.seen.append(((*self.path, key), output))
+        return output
+
+
+Attempt = Callable[[int], Any]
+Follow = Callable[[int], tuple[Any, Trail]]
+
+
+def tried(step: Callable[[], Result], count: int, attempt: Attempt, follow: Follow) -> Result:
     """Return what a step on so many examples gives, or raise what `advised` makes of an error."""
     try:
         return step()
     except MemoryError as error:
         found = error  # raised below, where the arrays of the step are gone
-    raise advised(found, count, attempt)
+    raise advised(found, count, attempt, follow)
 
 
-def advised(error: MemoryError, count: int, attempt: Callable[[int], Any]) -> MemoryError:
-    """Return an error that says which batch size would fit; one of the host's as it is.
+def advised(error: MemoryError, count: int, attempt: Attempt, follow: Follow) -> MemoryError:
+    """Return an error that says for which layer, and which batch size would fit.
+
+    One of the host's is returned as it is.
 
     Parameters
     ----------
@@ -34,6 +60,8 @@ def advised(error: MemoryError, count: int, attempt: Callable[[int], Any]) -> Me
         The number of examples in it.
     attempt
         Goes forward and back over so many of them, changing nothing.
+    follow
+        Goes forward over so many of them, and returns the loss and the trail to it.
     """
     found = explained(error)
     if not isinstance(found, DeviceMemoryError):
@@ -42,20 +70,54 @@ def advised(error: MemoryError, count: int, attempt: Callable[[int], Any]) -> Me
     size = count // 2
     while size and not _fits(attempt, size):
         size //= 2
+    if found.position is not None:
+        found.message = f"on the way back, {found.message}"
+        try:
+            found.path = layer_at(found.position, *follow(size or min(count, 2)))
+        except (MemoryError, MinnetError) as again:  # not even forward
+            _let_go(again)
     advice = (
         f"of the {count} examples of a batch {size} fit: batch_size={size}"
         if size
         else "not even a single example fits: take smaller examples or a smaller net"
     )
-    where = "" if found.path else "going back through the net or updating it, "
-    found.message = f"{where}{found.message}; {advice}"
+    found.message = f"{found.message}; {advice}"
     return found
 
 
-def _fits(attempt: Callable[[int], Any], size: int) -> bool:
+def layer_at(position: int, loss: Tensor, trail: Trail) -> Path:
+    """Return the path of the layer that a node on the way to a loss is of; () if it is of none.
+
+    A batch of any size goes the same way, so it needn't be the batch that had no room.
+    """
+    node, known = nodes(loss.node)[position], set()
+    for path, output in trail.seen:
+        stack = [output.node] if isinstance(output, Tensor) else []
+        while stack:
+            one = stack.pop()
+            if one is node:
+                return path
+            if one not in known:
+                known.add(one)
+                stack += [parent for parent, _ in one.parents]
+    return ()
+
+
+def updating(error: MemoryError) -> MemoryError:
+    """Return an error that says that a GPU was full while weights were updated, or about to be."""
+    found = explained(error)
+    if isinstance(found, DeviceMemoryError):
+        found.message = (
+            f"updating the weights, {found.message}; a smaller batch_size helps little here: "
+            "train fewer weights, or with an optimizer that remembers less, such as SGD"
+        )
+    return found
+
+
+def _fits(attempt: Attempt, size: int) -> bool:
     try:
         attempt(size)
-    except MemoryError as error:
+    except (MemoryError, MinnetError) as error:  # to BatchNorm one example may be too few
         _let_go(error)
         return False
     return True

@@ -8,20 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import Tensor, gradients
+from ..autodiff import Tensor
 from ..backend import Array, using
 from ..checks import boolean, positive
 from ..errors import NonFiniteError, SpecError
-from ..layers.base import Context, Path
+from ..layers.base import Path
 from ..multipliers import MultiplierTable, Rules
 from ..multipliers import multipliers as resolve_multipliers
 from ..net import Net
 from ..net.place import returned
-from ..net.threaded import Hands, count_of, join, part_of
+from ..net.threaded import Hands, join
 from ..optim import Adam, Optimizer, Updater
 from ..optim.flat import packed
 from ..progress import Progress
-from ..threads import together
 from .capture import Capture
 from .checks import check_counts, check_initialized, is_finite
 from .dense import Dense
@@ -29,16 +28,17 @@ from .feed import encoded
 from .frozen import Bottom, without_frozen_dropout
 from .gpu_feed import brought
 from .objective import LossSpec, choose_objective
-from .parts import Pass, number_of, plain, step_work, summed
+from .parts import step_work, summed
+from .passes import Passes
 from .precision import Half, checked_precision, products
 from .recovery import Recovery
-from .room import tried
+from .room import updating
 from .watch import Watch
 
 __all__ = ["Trainer"]
 
 
-class Trainer(Recovery):
+class Trainer(Passes, Recovery):
     """Trains a net step by step; `train` is built on it.
 
     Parameters
@@ -128,7 +128,7 @@ class Trainer(Recovery):
         self._updater = Updater(self.optimizer, net, given)
         self._base = net
         self._arrays, self._before, self._state, self._state_before = {}, {}, {}, {}
-        self._multipliers: Mapping[Path, Any] = {}
+        self._multipliers: Mapping[Path, Any] | None = None
         self._dense_flat: list[Array] | None = None
         self.precision = checked_precision(precision, net)
         self._captures = boolean(capture, "capture") and self.device != "cpu"
@@ -136,7 +136,6 @@ class Trainer(Recovery):
             arrays = net.arrays().values()
             self._half = Half(next(iter(arrays))) if self.precision == "float16" else None
             self._watch = None if self.device == "cpu" else Watch(next(iter(arrays)))
-            self._make_live(self.table.at(self.progress))
             self.set_progress(self.progress)
 
     # --- the net ----------------------------------------------------------------------------
@@ -196,18 +195,21 @@ class Trainer(Recovery):
         >>> len(trainer.trainable)
         4
         """
-        now = self.table.at(progress)
-        are_same = set(now) == set(self._tensors)
-        if not are_same:
-            self._make_live(now)
-        if not are_same or any(now[path] is not self._multipliers.get(path) for path in now):
-            self._multipliers = now
-            self._use()
+        now, before = self.table.at(progress), self._multipliers
+        try:
+            if before is None or set(now) != set(before):
+                before = None
+                self._make_live(now)
+            if before is None or any(now[path] is not before[path] for path in now):
+                self._multipliers = now
+                self._use()
+        except MemoryError as error:
+            raise updating(error) from error.__cause__
         self.progress = progress
 
     def _use(self) -> None:
         """Tell the updater what is trained."""
-        self._updater.use(self._arrays, self._multipliers, into=self._before)
+        self._updater.use(self._arrays, self._multipliers or {}, into=self._before)
         self._dense_flat = None
 
     def _make_live(self, now: Mapping[Path, Any]) -> None:
@@ -308,63 +310,14 @@ class Trainer(Recovery):
             elif not math.isfinite(loss):
                 raise self._loss_not_finite(inputs())
             if self._tensors:
-                with self._hands.between():
-                    self._descend(found)
+                try:
+                    with self._hands.between():
+                        self._descend(found)
+                except MemoryError as error:
+                    raise updating(error) from error.__cause__
         self._keep(state)
         self.steps += 1
         return loss, outputs, targets
-
-    def _tried(self, features: Any, targets: Any) -> list[Pass]:
-        """Go forward and back over a batch, or say which one a GPU would have room for."""
-
-        def attempt(size: int) -> None:
-            some = part_of(features, slice(0, size)), part_of(targets, slice(0, size))
-            self._pass(0, 1.0, *some, self._state)
-
-        return tried(lambda: self._passes(features, targets), count_of(targets), attempt)
-
-    def _passes(self, features: Any, targets: Any) -> list[Pass]:
-        """Go forward and back over a batch, divided among the threads."""
-        if self._capture is not None:
-            return [self._capture(features, targets, self._state, id(self._arrays))]
-        parts, _ = division = self._hands.divide(features, self._work)
-        while len(self._randoms) < len(parts):
-            self._randoms.append(np.random.default_rng([self._seed, 1, len(self._randoms)]))
-        count = parts[-1].stop
-
-        def work(number: int, part: slice) -> Pass:
-            some = part_of(features, part), part_of(targets, part)
-            return self._pass(number, (part.stop - part.start) / count, *some, self._state)
-
-        passes = self._hands.do(work, division)
-        if self._dense is not None:
-            self._dense.make_room(features)
-        return passes
-
-    def _pass(
-        self, number: int, share: float, features: Any, targets: Any, state: Mapping[Path, Array]
-    ) -> Pass:
-        """Go forward and back over a share of a batch, as the thread of this number."""
-        context = Context(self._randoms[number], (), dict(state), share)
-        outputs = (self._half or self.bottom.above).apply(features, context)
-        targets = self.objective.fitted(outputs, targets)
-        loss = self.objective(outputs, targets)
-        found, amount = {}, number_of(loss)
-        part = amount if share == 1 else amount * share
-        # All parts go back or none, since they may wait for each other on the way.
-        if self._tensors and (self._watch is not None or math.isfinite(together(part)[0])):
-            found = self._gradients(loss, share)
-        return Pass(part, plain(outputs), targets, found, context.updates)
-
-    def _gradients(self, loss: Any, share: float) -> dict[Path, Array]:
-        if not isinstance(loss, Tensor):
-            raise SpecError(
-                "the loss doesn't depend on what is trained: compute it from the outputs, "
-                "with operators or with functions from minnet.ops"
-            )
-        tensors = self._tensors
-        start: Any = self._half.scale if self._half else None if share == 1 else share
-        return dict(zip(tensors, gradients(loss, list(tensors.values()), start), strict=True))
 
     def _descend(self, found: dict[Path, Array]) -> None:
         """Update the arrays, of the gradients that were found."""

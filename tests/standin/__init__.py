@@ -15,14 +15,27 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from . import blas, functions, graphs, kernels
 from . import core as core_names
 from . import counts as counted
 from . import cuda as cuda_names
-from . import functions, graphs, kernels
 from . import random as random_names
-from .counts import Counts, Room, counting, counts, launched
+from .counts import Counts, Room, counting, counts, launched, refusing
 
-__all__ = ["Counts", "counting", "counts", "cupy", "install", "installed", "launched", "reset"]
+__all__ = [
+    "Counts",
+    "counting",
+    "counts",
+    "cupy",
+    "install",
+    "installed",
+    "launched",
+    "refusing",
+    "reset",
+]
+
+
+BACKENDS = ("cupy_backends", "cupy_backends.cuda", "cupy_backends.cuda.libs")
 
 
 def _modules() -> dict[str, Any]:
@@ -67,6 +80,8 @@ def _modules() -> dict[str, Any]:
         "cupy._core._routines_linalg": precision,
         "cupy.lib": lib,
         "cupy.lib.stride_tricks": tricks,
+        **{name: module(name, __path__=[]) for name in BACKENDS},
+        blas.module.__name__: blas.module,
     }
 
 
@@ -94,7 +109,8 @@ def install(devices: int = 2, memory: int = 8 << 30) -> Any:
 @contextlib.contextmanager
 def installed(devices: int = 2, memory: int = 8 << 30) -> Iterator[Any]:
     """Put the stand-in in CuPy's place for a while."""
-    before = {name: one for name, one in sys.modules.items() if name.split(".")[0] == "cupy"}
+    ours = ("cupy", "cupy_backends")
+    before = {name: one for name, one in sys.modules.items() if name.split(".")[0] in ours}
     for name in before:
         del sys.modules[name]
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -113,7 +113,7 @@ class Room:
 
     def take(self, size: int) -> None:
         most = min(self.total, self.limit or self.total)
-        if self.used + size > most:
+        if self.used + size > most or refuses(size):
             raise OutOfMemoryError(size, self.used, self.limit)
         self.used += size
         self.reserved = min(max(self.reserved, self.used), most)
@@ -123,6 +123,22 @@ class Room:
 
     def give(self, size: int) -> None:
         self.used -= size
+
+
+def refuses(size: int) -> bool:
+    """Tell whether there is to be no room for so many bytes, though there is."""
+    return False
+
+
+@contextlib.contextmanager
+def refusing(when: Callable[[int], bool]) -> Iterator[None]:
+    """Have no room where `when`, asked with the bytes of each new array, says so."""
+    global refuses
+    before, refuses = refuses, when
+    try:
+        yield
+    finally:
+        refuses = before
 
 
 rooms = [Room(), Room()]

@@ -46,6 +46,7 @@ class Device:
         counted.counts.waits += 1
 
     compute_capability = "90"
+    cublas_handle = 7
 
     @property
     def mem_info(self) -> tuple[int, int]:
@@ -128,25 +129,47 @@ class MemoryPointer:
 
     __module__ = "cupy.cuda"
 
-    def __init__(self, mem: Block, offset: int) -> None:
+    def __init__(self, mem: Any, offset: int) -> None:
+        mem = getattr(mem, "block", mem)  # of `Memory`
         self.mem, self.offset = mem, offset
         self.ptr = mem.root.ctypes.data + offset
         self.device_id = mem.device
 
 
-class MemoryPool:
-    """Keeps memory that arrays have given back, and hands it out again."""
+class Memory:
+    """Memory of a device that belongs to no pool."""
 
     __module__ = "cupy.cuda"
 
+    def __init__(self, size: int) -> None:
+        try:
+            self.block = Block(np.empty(size, np.uint8), here())
+        except OutOfMemoryError:
+            raise CUDARuntimeError("cudaErrorMemoryAllocation: out of memory") from None
+
+
+class MemoryPool:
+    """Keeps memory that arrays have given back, and hands it out again.
+
+    There is one for all: others count nothing.
+    """
+
+    __module__ = "cupy.cuda"
+
+    def __init__(self, allocator: Any = None) -> None:
+        self.allocator = allocator
+
     def malloc(self, size: int) -> MemoryPointer:
+        if self.allocator is not None:
+            found: MemoryPointer = self.allocator(size)
+            return found
         return MemoryPointer(Block(np.empty(size, np.uint8), here()), 0)
 
     def used_bytes(self) -> int:
-        return rooms[here()].used
+        return rooms[here()].used if self is _pool else 0
 
     def total_bytes(self) -> int:
-        return rooms[here()].reserved
+        return rooms[here()].reserved if self is _pool else 0
 
     def free_bytes(self) -> int:
         return rooms[here()].reserved - rooms[here()].used
@@ -155,9 +178,12 @@ class MemoryPool:
         return int(self.free_bytes() > 0)
 
     def free_all_blocks(self, stream: Any = None) -> None:
-        rooms[here()].reserved = rooms[here()].used
+        if self is _pool:
+            rooms[here()].reserved = rooms[here()].used
 
     def set_limit(self, size: Any = None, fraction: Any = None) -> None:
+        if self is not _pool:
+            return
         if fraction is not None:
             size = int(fraction * rooms[here()].total)
         rooms[here()].limit = size or 0
@@ -260,7 +286,7 @@ memory = module(
     MemoryPointer=MemoryPointer,
 )
 NAMES = """
-    Device Event Stream MemoryPointer MemoryPool PinnedMemoryPool MemoryHook
+    Device Event Stream Memory MemoryPointer MemoryPool PinnedMemoryPool MemoryHook
     alloc alloc_pinned_memory get_current_stream get_device_id is_available memory runtime
 """
 

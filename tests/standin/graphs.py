@@ -17,6 +17,10 @@ from .counts import launch
 _here = threading.local()
 
 
+# CuPy has cuBLAS do these, and doesn't let it while a stream is captured.
+BY_CUBLAS = {"dot", "einsum", "inner", "matmul", "outer", "tensordot", "vdot"}
+
+
 def tape() -> list[Any] | None:
     """Return where calls are written down; None if nobody captures them."""
     return getattr(_here, "tape", None)
@@ -24,12 +28,17 @@ def tape() -> list[Any] | None:
 
 def recorded(call: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that is written down when it is called, if calls are captured."""
+    name = getattr(call, "__name__", "")
 
     @functools.wraps(call)
     def function(*args: Any, **kwargs: Any) -> Any:
         calls = tape()
         if calls is None:
             return call(*args, **kwargs)
+        if name in BY_CUBLAS:
+            raise NotImplementedError(
+                "calling cuBLAS API during stream capture is currently unsupported"
+            )
         _here.tape = None  # what it calls itself is part of it
         before = counted.counts.copy()
         try:

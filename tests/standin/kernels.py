@@ -124,8 +124,6 @@ def dtype_code(dtype: Any) -> str:
 @functools.cache
 def compiled(code: str, name: str, macros: tuple[str, ...], numbers: tuple[str, ...]) -> Any:
     """Return the library of a kernel, compiled for the host."""
-    if COMPILER is None:
-        raise RuntimeError("there is no C++ compiler to run kernels with")
     source = "\n".join(
         [
             (Path(__file__).parent / "shim.h").read_text(),
@@ -134,6 +132,13 @@ def compiled(code: str, name: str, macros: tuple[str, ...], numbers: tuple[str, 
             f"LAUNCHER({name})",
         ]
     )
+    return ctypes.CDLL(built(source, name, macros))
+
+
+def built(source: str, name: str, macros: tuple[str, ...] = ()) -> str:
+    """Return the file of a library, compiled by the host's compiler."""
+    if COMPILER is None:
+        raise RuntimeError("there is no C++ compiler to run kernels with")
     stem = hashlib.sha256("\n".join((source, *macros)).encode()).hexdigest()[:16]
     file, into = _folder() / f"{stem}.cpp", _folder() / f"{stem}.so"
     file.write_text(source)
@@ -141,7 +146,7 @@ def compiled(code: str, name: str, macros: tuple[str, ...], numbers: tuple[str, 
     done = subprocess.run([*command, str(into)], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{name} doesn't compile:\n{done.stderr}")
-    return ctypes.CDLL(str(into))
+    return str(into)
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from ...backend import is_array
 
 __all__ = ["FAMILIES", "takes", "takes_channels", "takes_windows"]
 
-FAMILIES = ("activation", "finite", "index", "loss", "norm", "pool", "random", "windows")
+FAMILIES = ("activation", "finite", "index", "loss", "norm", "pool", "product", "random", "windows")
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16))
 
 

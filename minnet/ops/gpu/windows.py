@@ -15,6 +15,7 @@ from typing import Any
 from ...backend import Array, array_module
 from ..sweep import Sweep
 from .launch import Kernel, length
+from .product import dot, matmul
 
 __all__ = ["correlate", "geometry", "spread", "weight_gradient"]
 
@@ -112,9 +113,9 @@ def correlate(a: Array, w: Array, sweep: Sweep) -> Array:
     for tile in _tiles(sweep, a.itemsize):
         rows = _columns(a[tile], sweep)
         if sweep.groups == 1:
-            rows.dot(matrix, out=y[tile].reshape(len(rows), -1))
+            dot(rows, matrix, y[tile].reshape(len(rows), -1))
         else:
-            y[tile] = (rows @ matrix).swapaxes(0, 1).reshape(y[tile].shape)
+            y[tile] = matmul(rows, matrix).swapaxes(0, 1).reshape(y[tile].shape)
     return y
 
 
@@ -123,7 +124,7 @@ def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     total: Any = None
     for tile in _tiles(sweep, a.itemsize):
         rows = _columns(a[tile], sweep)
-        part = rows.swapaxes(-1, -2) @ _by_group(g[tile], sweep)
+        part = matmul(rows.swapaxes(-1, -2), _by_group(g[tile], sweep))
         total = part if total is None else total + part
     shape = (*sweep.window, a.shape[-1] // sweep.groups, g.shape[-1])
     if total is None:  # no images
@@ -140,9 +141,9 @@ def spread(g: Array, w: Array, sweep: Sweep) -> Array:
     for tile in _tiles(sweep, g.itemsize):
         at, part = _by_group(g[tile], sweep), total[tile]
         if _is_pointwise(sweep):
-            at.dot(turned, out=part.reshape(len(at), -1))
+            dot(at, turned, part.reshape(len(at), -1))
         else:
-            rows = at @ turned
+            rows = matmul(at, turned)
             counts = length(part.size), length(rows.size // sweep.groups)
             FOLD.over(g, part.size, rows, part, *counts, **geometry(sweep))
     return total  # type: ignore[no-any-return]
