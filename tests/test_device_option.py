@@ -1,5 +1,6 @@
 """`pytest --device`: some of what it runs on the stand-in, so that all of it stays in order."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,10 @@ TOO_LONG = "level", "staged", "same_bits"  # in the stand-in, which has tests of
 def run(device, *arguments):
     """Run tests under the option; return how that ended and what was said."""
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, "--device", device, *arguments], cwd=HERE, capture_output=True, text=True
-    )
+    # Whatever this run measures (coverage, say) is not for the one inside of it.
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV"))}
+    command += ["--device", device, *arguments]
+    done = subprocess.run(command, cwd=HERE, env=env, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
 
