@@ -19,7 +19,7 @@ from ..backend import Array
 from ..buffers import new_array
 from ..threads import from_all, in_parts, shares, together
 
-__all__ = ["Normalized", "in_a_row", "normalized"]
+__all__ = ["Normalized", "Rows", "normalized"]
 
 Result = TypeVar("Result")
 
