@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
+import numpy as np
+
 from ..backend import Array
 from ..backend.devices import explained
+from ..buffers import new_array
 from ..errors import DeviceMemoryError
 
 __all__ = ["GradientFunction", "Node", "backward", "nodes"]
@@ -58,7 +61,7 @@ def backward(
                 elif parent in owned:
                     table[parent] += part
                 else:
-                    table[parent] = table[parent] + part
+                    table[parent] = _sum(table[parent], part)
                     owned.add(parent)
                 if parent.parents:
                     awaited[parent] -= 1
@@ -68,6 +71,13 @@ def backward(
         raise _told(error, [end, *awaited].index(node)) from error.__cause__
     table.update(found)
     return table
+
+
+def _sum(a: Array, b: Array) -> Array:
+    """Return the sum of two gradients of one array, in memory that may have served before."""
+    if isinstance(a, np.ndarray):
+        return np.add(a, b, out=new_array(a.shape, a.dtype))
+    return a + b
 
 
 def nodes(end: Node) -> list[Node]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..autodiff import Tensor, record
 from ..backend import Array, is_array
+from ..buffers import new_array
 from ..errors import SpecError
 from .inputs import array, elementwise, operand
 
@@ -58,7 +59,11 @@ def add(x: Any, y: Any) -> Any:
     array([11., 12.])
     """
     a, b = operand(x), operand(y)
-    return record(elementwise(np.add, a, b), (x, _same), (y, _same))
+    if type(a) is type(b) is np.ndarray and (a.shape, a.dtype) == (b.shape, b.dtype):
+        data: Any = np.add(a, b, out=new_array(a.shape, a.dtype))
+    else:
+        data = elementwise(np.add, a, b)
+    return record(data, (x, _same), (y, _same))
 
 
 def subtract(x: Any, y: Any) -> Any:
