@@ -18,6 +18,7 @@ __all__ = ["main"]
 
 # What each extra brings, by the names it may be installed under.
 EXTRAS = {
+    "fast": ("numba",),
     "progress": ("tqdm",),
     "plot": ("matplotlib",),
     "image": ("pillow",),
@@ -107,6 +108,7 @@ def _study(options: argparse.Namespace) -> int:
 
 def _info(options: argparse.Namespace) -> int:
     print(info(EXTRAS))
+    print(f"compiled kernels: {kernels()}")
     return 0
 
 
@@ -143,6 +145,14 @@ def info(extras: Mapping[str, Sequence[str]]) -> str:
         lines[extra] = ", ".join(found) or "not installed"
     width = max(map(len, lines))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines.items())
+
+
+def kernels() -> str:
+    """Return whether kernels compiled by Numba are used here, and why not if they aren't."""
+    from .ops import compiled
+
+    reason = compiled.reason_not()
+    return f"yes, by Numba {installed('numba')}" if reason is None else f"no, {reason}"
 
 
 def summary(file: str) -> str:

@@ -1,4 +1,4 @@
-"""What all tests share: how Hypothesis behaves, a random generator of a fixed seed, Ctrl-C."""
+"""What all tests share: options, how Hypothesis behaves, a fixed random generator, Ctrl-C."""
 
 import os
 import signal
@@ -14,6 +14,8 @@ import numpy as np
 import on_device
 import pytest
 import standin
+
+from minnet.ops import compiled
 
 hypothesis.settings.register_profile(
     "minnet",
@@ -33,9 +35,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where the tests of ops, layers, optimizers and training run: "
         "cpu, gpu, gpu:1, or standin (a stand-in for CuPy that needs no GPU)",
     )
+    parser.addoption(
+        "--kernels",
+        default="usual",
+        choices=["usual", "numpy", "compiled"],
+        help="what ops on the CPU use: NumPy and, for large arrays, compiled kernels (usual), "
+        "NumPy alone, or compiled kernels for arrays of any size",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    kernels = config.getoption("--kernels")
+    if kernels == "compiled":
+        compiled.LEAST = 1  # what holds nothing is left to NumPy
+        if reason := compiled.reason_not():
+            raise pytest.UsageError(f"--kernels compiled: {reason}")
+    elif kernels == "numpy":
+        compiled.reason_not = lambda: "turned off by --kernels numpy"
     device = on_device.chosen(config.getoption("--device"))
     if device != "cpu":
         on_device.move_everything(device)
@@ -45,6 +61,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> No
     for item in items:
         if reason := on_device.reason_to_skip(item, config.getoption("--device")):
             item.add_marker(pytest.mark.skip(reason=reason))
+        is_plain = item.get_closest_marker("numpy_kernels")
+        if is_plain and config.getoption("--kernels") == "compiled":
+            item.add_marker(pytest.mark.skip(reason="about the ops as NumPy does them"))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The `minnet` command, called as a function and as a program."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 
 import minnet as mn
 from minnet import cli
+from minnet.ops import compiled
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own."""
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, with these environment variables."""
     command = [sys.executable, "-m", "minnet.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    env = os.environ | variables
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
 @pytest.fixture
@@ -43,6 +46,28 @@ def test_info_names_every_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines["numpy"] == np.__version__
     assert lines["python"] == sys.version.split()[0]
     assert set(cli.EXTRAS) < set(lines)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(None, "yes, by Numba 1.2.3"), ("Numba is not installed", "no, Numba is not installed")],
+)
+def test_info_says_whether_kernels_are_compiled(
+    reason: str | None,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiled, "reason_not", lambda: reason)
+    monkeypatch.setattr(cli, "installed", lambda package: "1.2.3")
+    assert cli.main(["info"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"compiled kernels: {said}"
+
+
+def test_info_says_who_turned_kernels_off() -> None:
+    done = run("info", MINNET_COMPILED="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\ncompiled kernels: no, turned off by MINNET_COMPILED=0\n")
 
 
 def test_info_tells_extras_from_their_absence() -> None:

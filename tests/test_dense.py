@@ -52,6 +52,8 @@ def dense_rules(draw, net):
     return [*((path, draw(values)) for path in others), (last, column if column.any() else 1)]
 
 
+# To the bit they are only where both are NumPy's.
+@pytest.mark.numpy_kernels
 @given(st.data())
 def test_the_passes_by_hand_are_those_of_autodiff(data):
     net = data.draw(dense_nets())
@@ -88,6 +90,7 @@ def test_a_head_on_a_frozen_bottom_goes_by_hand():
     assert trainer.net[0, "weight"] is net[0, "weight"]
 
 
+@pytest.mark.numpy_kernels
 def test_what_thaws_is_trained_too():
     net = mn.Chain(4, mn.Tanh, 4, mn.Tanh, mn.Linear(3), mn.Softmax(), input=2).initialize()
     ways = [trainer_of(net, way, multipliers=mn.gradual_unfreeze()) for way in (True, False)]
@@ -203,6 +206,7 @@ def test_memory_is_kept_for_few_shapes():
     assert len(trainer._dense._memories) <= 2
 
 
+@pytest.mark.numpy_kernels
 def test_train_gives_the_same_in_either_way(monkeypatch):
     x, y = points(50)
     net = mn.Chain(6, mn.Ramp, mn.Linear(3), mn.Softmax(), input=2).initialize()

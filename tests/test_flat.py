@@ -72,6 +72,7 @@ def trainings(draw):
     return type(optimizer)(**{**vars(optimizer), **options}), multipliers
 
 
+@pytest.mark.numpy_kernels  # what is updated in place always is by NumPy
 @given(trainings(), st.sampled_from([1 << 15, 7, 1]), st.booleans())
 def test_arrays_in_one_buffer_are_updated_as_each_by_itself(training, piece, is_double):
     optimizer, multipliers = training
@@ -145,7 +146,8 @@ def test_where_new_values_go_must_be_like_the_arrays():
 # --- a step that is interrupted -----------------------------------------------------------------
 
 
-# A GPU has an optimizer's own direction for all pieces at once.
+# A GPU has an optimizer's own direction for all pieces at once; no kernel makes its steps.
+@pytest.mark.numpy_kernels
 @pytest.mark.parametrize("call", [1, *(pytest.param(n, marks=pytest.mark.host) for n in (2, 3))])
 @pytest.mark.parametrize("steps", [0, 1, 4])
 def test_ctrl_c_in_the_middle_of_an_update_leaves_no_step_half_made(call, steps, monkeypatch):

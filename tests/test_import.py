@@ -11,7 +11,7 @@ import minnet as mn
 
 SOURCE = ast.parse(Path(mn.__file__).read_text(encoding="utf-8"))
 OPTIONAL = {"IPython", "PIL", "cupy", "dask", "distributed", "matplotlib", "onnx", "safetensors"}
-OPTIONAL |= {"torch", "tqdm"}
+OPTIONAL |= {"llvmlite", "numba", "torch", "tqdm"}
 # Parts of Python and NumPy that take long to import, and that few programs need.
 HEAVY = {"argparse", "concurrent.futures", "csv", "difflib", "gzip", "hashlib", "json"}
 HEAVY |= {"mmap", "multiprocessing", "numpy.random", "random", "secrets", "shutil", "subprocess"}

@@ -6,28 +6,13 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from window_references import convolutions
 
 from minnet import threads
 from minnet.ops import wide
 from minnet.ops.conv import _correlate, _spread, _weight_gradient
 from minnet.ops.sweep import Sweep
 from minnet.threads import sharing
-
-
-@st.composite
-def convolutions(draw: st.DrawFn) -> tuple[Any, Any, Any, Sweep]:
-    """Draw an input, a weight, a gradient at the output, and how the window moves."""
-    axes = draw(st.integers(1, 2))
-    window = tuple(draw(st.integers(1, 4)) for _ in range(axes))
-    stride = tuple(draw(st.integers(1, 3)) for _ in range(axes))
-    padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(axes))
-    sizes = tuple(k + draw(st.integers(0, 7)) for k in window)
-    count, channels, outputs = (draw(st.integers(1, 4)) for _ in range(3))
-    random = np.random.default_rng(draw(st.integers(0, 1000)))
-    a = random.normal(size=(count, *sizes, channels))
-    w = random.normal(size=(*window, channels, outputs))
-    sweep = Sweep.over(a.shape, window, stride, padding)
-    return a, w, random.normal(size=(count, *sweep.positions, outputs)), sweep
 
 
 def plain(monkeypatch: pytest.MonkeyPatch, kernel: Any, *given: Any) -> Any:

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import minnet as mn
+from minnet.ops.sweep import Sweep
 
 
 def reference_conv(x, weight, bias=0, stride=1, padding=0, dilation=1, groups=1):
@@ -96,3 +97,22 @@ def windows(draw, dilated=True, partial=False):
     if dilated:
         options["dilation"] = tuple(dilation)
     return tuple(sizes), tuple(window), options
+
+
+@st.composite
+def convolutions(draw, dtype="float64", most=4):
+    """Draw an input, a weight, a gradient at the output, and how the window moves.
+
+    There are up to `most` channels and outputs.
+    """
+    axes = draw(st.integers(1, 2))
+    window = tuple(draw(st.integers(1, 4)) for _ in range(axes))
+    stride = tuple(draw(st.integers(1, 3)) for _ in range(axes))
+    padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in range(axes))
+    sizes = tuple(k + draw(st.integers(0, 7)) for k in window)
+    count, channels, outputs = draw(st.integers(1, 4)), *(draw(st.integers(1, most)) for _ in "io")
+    random = np.random.default_rng(draw(st.integers(0, 1000)))
+    a = random.normal(size=(count, *sizes, channels)).astype(dtype)
+    w = random.normal(size=(*window, channels, outputs)).astype(dtype)
+    sweep = Sweep.over(a.shape, window, stride, padding)
+    return a, w, random.normal(size=(count, *sweep.positions, outputs)).astype(dtype), sweep

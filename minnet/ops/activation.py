@@ -10,7 +10,7 @@ import numpy as np
 from ..autodiff import record
 from ..backend import Array
 from ..buffers import new_array
-from . import gpu
+from . import compiled, gpu
 from .inputs import array
 
 __all__ = ["gelu", "leaky_ramp", "ramp", "sigmoid", "softplus", "tanh"]
@@ -80,6 +80,8 @@ def ramp(x: Any) -> Any:
     data = np.maximum(a, 0, out=new_array(a.shape, a.dtype, a))
 
     def backward(g: Array) -> Any:
+        if compiled.takes(g, data):
+            return compiled.activation.ramp_gradient(g, data)
         positive = np.greater(data, 0, out=new_array(data.shape, bool, data))
         return np.multiply(g, positive, out=new_array(g.shape, g.dtype, g))
 

@@ -95,26 +95,16 @@ class Normalized:
     """
 
     def __init__(self, a: Array, scale: Array, shift: Array, epsilon: float) -> None:
-        self._rows = rows = Rows(a)
-        flat, dtype = rows.of(a), a.dtype
         count = a.size // a.shape[-1]
-        own = rows.sums(lambda part: flat[part]) / dtype.type(count)
-        centered, mean = new_array(flat.shape, dtype), rows.repeated(own)
-
-        def squares(part: slice) -> Array:
-            some = np.subtract(flat[part], mean, out=centered[part])
-            return np.multiply(some, some, out=new_array(some.shape, dtype))
-
-        parts = from_all(count, own, rows.sums(squares))
+        own = self._mean(a)
+        parts = from_all(count, own, self._squares(own))
         self._count = sum(n for n, _, _ in parts)
         self.mean = own if len(parts) == 1 else sum(m * (n / self._count) for n, m, _ in parts)
         spread = sum(some + n * (m - self.mean) ** 2 for n, m, some in parts)
         self.variance = spread / self._count
-        self._inverse = 1 / np.sqrt(self.variance + dtype.type(epsilon))
-        self._factor = scale * self._inverse
-        self._centered, self._apart = centered, own - self.mean
-        shift = shift + self._apart * self._factor
-        self.y = _scaled(rows, centered, self._factor, shift).reshape(a.shape)
+        self._inverse = 1 / np.sqrt(self.variance + a.dtype.type(epsilon))
+        self._factor, self._apart = scale * self._inverse, own - self.mean
+        self.y = self._scaled(self._factor, shift + self._apart * self._factor).reshape(a.shape)
         self._sums: tuple[Array, Array, Array] | None = None
 
     def _found(self, g: Array) -> tuple[Array, Array]:
@@ -123,34 +113,16 @@ class Normalized:
         Where threads share a batch, those of this part of it.
         """
         if self._sums is None or self._sums[0] is not g:
-            flat, centered = self._rows.of(g), self._centered
-
-            def both(part: slice) -> Array:
-                pair = new_array((2, *flat[part].shape), flat.dtype)
-                pair[0] = flat[part]
-                np.multiply(flat[part], centered[part], out=pair[1])
-                return pair
-
-            total, along = self._rows.sums(both)
+            total, along = self._sums_of(g)
             self._sums = g, total, (along + self._apart * total) * self._inverse
         return self._sums[1:]
 
     def by_x(self, g: Array) -> Array:
         """Return the input's gradient: without what moves the mean or the spread of the batch."""
-        rows, (total, along) = self._rows, together(*self._found(g))
-        factor = rows.repeated(self._factor)
-        steepness = -self._factor * self._inverse * along / self._count
-        slope = rows.repeated(steepness)
-        constant = rows.repeated(self._apart * steepness - self._factor * total / self._count)
-        flat, out = rows.of(g), new_array(self._centered.shape, g.dtype)
-
-        def work(part: slice) -> None:
-            some = np.multiply(self._centered[part], slope, out=out[part])
-            some += constant
-            some += np.multiply(flat[part], factor, out=new_array(some.shape, some.dtype))
-
-        rows.each(work)
-        return out.reshape(g.shape)
+        total, along = together(*self._found(g))
+        slope = -self._factor * self._inverse * along / self._count
+        constant = self._apart * slope - self._factor * total / self._count
+        return self._back(g, self._factor, slope, constant)
 
     def by_scale(self, g: Array) -> Array:
         """Return the gradient by the scale."""
@@ -159,6 +131,58 @@ class Normalized:
     def by_shift(self, g: Array) -> Array:
         """Return the gradient by the shift."""
         return self._found(g)[0]
+
+    # --- the passes over memory ----------------------------------------------------------
+
+    def _mean(self, a: Array) -> Array:
+        """Return the mean of each channel, and keep what `_squares` needs."""
+        self._rows = rows = Rows(a)
+        self._given = flat = rows.of(a)
+        own: Array = rows.sums(lambda part: flat[part]) / a.dtype.type(a.size // a.shape[-1])
+        return own
+
+    def _squares(self, own: Array) -> Array:
+        """Return the sum of squares of each channel less a number, and keep what is needed."""
+        rows, flat, dtype = self._rows, self._given, self._given.dtype
+        centered, mean = new_array(flat.shape, dtype), rows.repeated(own)
+
+        def squares(part: slice) -> Array:
+            some = np.subtract(flat[part], mean, out=centered[part])
+            return np.multiply(some, some, out=new_array(some.shape, dtype))
+
+        self._given = centered  # which is all that the other passes need
+        return rows.sums(squares)
+
+    def _scaled(self, factor: Array, shift: Array) -> Array:
+        """Return what was centered times a factor for each channel plus a shift."""
+        return _scaled(self._rows, self._given, factor, shift)
+
+    def _sums_of(self, g: Array) -> tuple[Array, Array]:
+        """Return the sums of a gradient, and of it times what was centered."""
+        flat, centered = self._rows.of(g), self._given
+
+        def both(part: slice) -> Array:
+            pair = new_array((2, *flat[part].shape), flat.dtype)
+            pair[0] = flat[part]
+            np.multiply(flat[part], centered[part], out=pair[1])
+            return pair
+
+        total, along = self._rows.sums(both)
+        return total, along
+
+    def _back(self, g: Array, factor: Array, slope: Array, constant: Array) -> Array:
+        """Return a gradient times a factor plus what was centered times a slope, and a constant."""
+        rows = self._rows
+        factors, slopes, constants = map(rows.repeated, (factor, slope, constant))
+        flat, out = rows.of(g), new_array(self._given.shape, g.dtype)
+
+        def work(part: slice) -> None:
+            some = np.multiply(self._given[part], slopes, out=out[part])
+            some += constants
+            some += np.multiply(flat[part], factors, out=new_array(some.shape, some.dtype))
+
+        rows.each(work)
+        return out.reshape(g.shape)
 
 
 def normalized(a: Array, mean: Array, factor: Array, shift: Array) -> Array:

@@ -16,7 +16,7 @@ from typing import Any
 from ..autodiff import record
 from ..backend import Array, Shape, array_module
 from ..errors import ShapeError
-from . import gpu, wide
+from . import compiled, gpu, wide, winograd
 from .channels import Rows
 from .checks import Amount, array_of, per_axis
 from .kernels import sum_of_rows
@@ -82,9 +82,12 @@ def conv(
     """
     a, w = array_of(x), array_of(weight)
     sweep = _conv_sweep(a, w, stride, padding, dilation, groups)
-    y = _correlate(a, w, sweep)
+    b = _checked_bias(bias, w.shape[-1])
+    adds = b is not None and wide.is_wide(a, sweep) and compiled.takes(a, w, b)
+    y = _correlate(a, w, sweep, b if adds else None)
     return _with_bias(
         y,
+        None if adds else b,
         bias,
         (x, lambda g: _spread(g, w, sweep)),
         # The patches are gathered anew from x rather than kept from the forward pass: that
@@ -135,9 +138,11 @@ def deconv(x: Any, weight: Any, bias: Any = None, stride: Amount = 1, padding: P
     a, w = array_of(x), array_of(weight)
     sweep = _deconv_sweep(a, w, stride, padding)
     turned = w.swapaxes(-1, -2)  # the weight of the convolution this turns around
+    b = _checked_bias(bias, w.shape[-1])
     y = _spread(a, turned, sweep)
     return _with_bias(
         y,
+        b,
         bias,
         (x, lambda g: _correlate(g, turned, sweep)),
         (weight, lambda g: _weight_gradient(g, a, sweep).swapaxes(-1, -2)),
@@ -189,23 +194,30 @@ def _check_axes(name: str, last: str, a: Array, w: Array) -> Shape:
     return sizes
 
 
-def _with_bias(y: Array, bias: Any, *inputs: Any) -> Any:
-    """Add the bias to the result of a convolution, in place, and record both."""
+def _checked_bias(bias: Any, outputs: int) -> Any:
+    """Return the array of a bias, if there is one, of the right shape."""
     if bias is None:
-        return record(y, *inputs)
+        return None
     b = array_of(bias)
-    if b.shape != y.shape[-1:]:
-        raise ShapeError(f"expected a bias of shape {y.shape[-1:]}, got {b.shape}")
-    xp = array_module(y)
-    if gpu.takes(y, b):
+    if b.shape != (outputs,):
+        raise ShapeError(f"expected a bias of shape {(outputs,)}, got {b.shape}")
+    return b
+
+
+def _with_bias(y: Array, b: Array | None, bias: Any, *inputs: Any) -> Any:
+    """Add a bias to the result of a convolution, in place, if it isn't in there; record all."""
+    if b is not None and gpu.takes(y, b):
         y += b
-        return record(y, *inputs, (bias, sum_of_rows))
-    y = xp.ascontiguousarray(y, dtype=xp.result_type(y, b))
-    if y.size:  # rows of many positions: adding is several times as fast in long runs
-        rows = Rows(y)
-        flat = y.reshape(rows.shape)
-        flat += rows.repeated(b)
-    return record(y, *inputs, (bias, sum_of_rows))
+    elif b is not None:
+        xp = array_module(y)
+        y = xp.ascontiguousarray(y, dtype=xp.result_type(y, b))
+        if compiled.takes(y, b):
+            compiled.activation.add_to_rows(y, b)
+        elif y.size:  # rows of many positions: adding is several times as fast in long runs
+            rows = Rows(y)
+            flat = y.reshape(rows.shape)
+            flat += rows.repeated(b)
+    return record(y, *inputs) if bias is None else record(y, *inputs, (bias, sum_of_rows))
 
 
 # --- kernels ------------------------------------------------------------------------------
@@ -235,10 +247,15 @@ def _by_group(g: Array, sweep: Sweep) -> Array:
     return g.reshape(sweep.count, sweep.groups, g.shape[-1] // sweep.groups).swapaxes(0, 1)
 
 
-def _correlate(a: Array, w: Array, sweep: Sweep) -> Array:
-    """Take the product of the weight with what the window sees at every position."""
+def _correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Array:
+    """Take the product of the weight with what the window sees at every position.
+
+    Compiled kernels add a bias as well.
+    """
+    if a.dtype == w.dtype and winograd.suits(a, w.shape[-1], sweep):
+        return winograd.correlate(a, w, sweep, bias)
     if wide.is_wide(a, sweep):
-        return wide.correlate(a, w, sweep)
+        return wide.correlate(a, w, sweep, bias)
     if gpu.takes_windows(sweep, a, w):
         return gpu.windows.correlate(a, w, sweep)  # type: ignore[no-any-return]
     outputs = w.shape[-1]
@@ -250,6 +267,8 @@ def _correlate(a: Array, w: Array, sweep: Sweep) -> Array:
 
 def _weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     """Return the weight's gradient, from the input and the gradient at the output."""
+    if a.dtype == g.dtype and winograd.suits(a, g.shape[-1], sweep):
+        return winograd.weight_gradient(a, g, sweep)
     if wide.is_wide(a, sweep):
         return wide.weight_gradient(a, g, sweep)
     if gpu.takes_windows(sweep, a, g):

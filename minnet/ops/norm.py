@@ -12,7 +12,7 @@ from ..backend import Array, array_module
 from ..checks import number
 from ..errors import DataError, ShapeError
 from ..threads import together
-from . import channels, gpu
+from . import channels, compiled, gpu
 from .checks import array_of, floating, per_axis
 from .kernels import sum_of_rows
 
@@ -61,7 +61,8 @@ def batch_norm(x: Any, scale: Any, shift: Any, epsilon: float = 1e-5) -> tuple[A
         raise DataError(f"batch_norm can't take the mean of nothing: the input has shape {a.shape}")
     epsilon = number(epsilon, "epsilon", least=0.0)
     if _are_alike(a, b, c):
-        whole = channels.Normalized(a, b, c, epsilon)
+        kernels = compiled.norm if compiled.takes(a, b, c) else channels
+        whole = kernels.Normalized(a, b, c, epsilon)
         y = record(whole.y, (x, whole.by_x), (scale, whole.by_scale), (shift, whole.by_shift))
         return y, whole.mean, whole.variance
     if gpu.takes_channels(a, b, c):
@@ -129,7 +130,8 @@ def normalize(
     inverse = 1 / (v + epsilon) ** 0.5
     factor = b * inverse
     if _are_alike(a, m, factor, c):
-        y = channels.normalized(a, m, factor, c)
+        kernels = compiled.norm if compiled.takes(a, m, factor, c) else channels
+        y = kernels.normalized(a, m, factor, c)
     else:
         y = a - m
         y *= factor

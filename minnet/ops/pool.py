@@ -16,7 +16,7 @@ from ..autodiff import Tensor, record
 from ..backend import Array, array_module
 from ..buffers import new_array
 from ..errors import SpecError
-from . import gpu
+from . import compiled, gpu
 from .checks import Amount, array_of, floating
 from .sweep import Sweep
 from .windows import Padding, spatial_sizes
@@ -64,6 +64,9 @@ def max_pool(x: Any, window: Amount, stride: Amount | None = None, padding: Padd
     if gpu.takes_windows(sweep, a):
         y, winner = gpu.pool.largest(a, sweep, isinstance(x, Tensor))
         return record(y, (x, lambda g: gpu.pool.send_to_winner(g, winner, sweep)))
+    if compiled.takes(a) and len(sweep.window) <= 2 and math.prod(sweep.window) <= 256:
+        y, winner = compiled.pool.largest(a, sweep)
+        return record(y, (x, lambda g: compiled.pool.send_to_winner(g, winner, sweep)))
     padded = sweep.pad(floating(a), -math.inf) if sweep.is_padded else a
     if not isinstance(x, Tensor):
         return _largest(padded, sweep)

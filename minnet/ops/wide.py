@@ -27,23 +27,34 @@ import functools
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import Array, Shape
 from ..buffers import new_array
 from ..threads import in_parts, shares
+from . import compiled, winograd
 from .sweep import Sweep
 
 __all__ = ["correlate", "is_wide", "spread", "weight_gradient"]
 
 # Bytes of gathered windows to work on at a time: few enough to be near the processor.
 TILE = 1 << 21
-# What it takes in nanoseconds on a common processor to multiply two numbers in a product of
-# matrices, to copy a number, to go on to the next run of numbers, to add a number, and to put
-# one of a weight where it stands in the matrix.
-PRODUCT, COPY, RUN, ADD, PLACE = 0.028, 0.25, 10.0, 1.1, 1.0
+
+
+class Costs(NamedTuple):
+    """What it takes on a common processor, in nanoseconds."""
+
+    product: float  # to multiply two numbers in a product of matrices
+    copy: float  # to copy a number
+    run: float  # to go on to the next run of numbers
+    add: float  # to add a number
+    place: float = 1.0  # to put a number of a weight where it stands in the matrix
+
+
+NUMPY = Costs(product=0.028, copy=0.25, run=10.0, add=1.1)
+COMPILED = Costs(product=0.024, copy=0.2, run=3.0, add=0.2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +64,7 @@ class Wide:
     sweep: Sweep  # over images, even where the user's is over sequences
     outputs: int
     together: int  # P
+    costs: Costs
 
     @cached_property
     def reach(self) -> int:
@@ -70,18 +82,19 @@ class Wide:
         """Estimate the time for a position in a product with the weight, and in widening that."""
         # A product takes its columns sixteen at a time.
         columns = -(-self.outputs * self.together // 16) * 16 / self.together
-        cost = PRODUCT * columns
+        cost = self.costs.product * columns
         if self.together > 1:
-            cost += PLACE * self.outputs * self.together / max(1, self.sweep.count)
+            cost += self.costs.place * self.outputs * self.together / max(1, self.sweep.count)
         return math.prod(self.shape[2:]) * cost
 
     def gather_cost(self) -> float:
         """Estimate the time for a position in gathering what the windows see."""
-        return self.shape[2] * (COPY * self.shape[3] + RUN) / self.together
+        run = self.costs.copy * self.shape[3] + self.costs.run
+        return self.shape[2] * run / self.together
 
     def scatter_cost(self) -> float:
         """Estimate the time for a position in adding what windows hold where they stand."""
-        return math.prod(self.shape[2:]) * ADD / self.together
+        return math.prod(self.shape[2:]) * self.costs.add / self.together
 
     @cached_property
     def correlate_cost(self) -> float:
@@ -106,7 +119,7 @@ class Wide:
     def matrix(self, w: Array) -> Array:
         """Return the weight of a wide window, of shape (KH * R, P * outputs)."""
         if self.together == 1:
-            return w.reshape(-1, self.outputs)
+            return np.ascontiguousarray(w).reshape(-1, self.outputs)
         height, width = self.sweep.window
         step, (channels, outputs) = self.sweep.stride[-1], w.shape[-2:]
         wide = np.zeros((height, self.reach, channels, self.together, outputs), w.dtype)
@@ -150,7 +163,7 @@ class Wide:
                 met += part
 
 
-def _fitting(sweep: Sweep, outputs: int) -> list[Wide]:
+def _fitting(sweep: Sweep, outputs: int, costs: Costs = NUMPY) -> list[Wide]:
     """Return a sweep by all the wide windows that fit its positions."""
     if len(sweep.window) == 1:  # a sequence is an image of height 1
         sweep = dataclasses.replace(
@@ -163,25 +176,25 @@ def _fitting(sweep: Sweep, outputs: int) -> list[Wide]:
             edges=((0, 0), *sweep.edges),
         )
     across = sweep.positions[-1]
-    return [Wide(sweep, outputs, p) for p in range(1, across + 1) if across % p == 0]
+    return [Wide(sweep, outputs, p, costs) for p in range(1, across + 1) if across % p == 0]
 
 
 @functools.lru_cache(maxsize=256)
-def widened(sweep: Sweep, outputs: int) -> Wide:
+def widened(sweep: Sweep, outputs: int, costs: Costs = NUMPY) -> Wide:
     """Return a sweep by the wide windows that promise to take the least time."""
-    return min(_fitting(sweep, outputs), key=lambda wide: wide.correlate_cost)
+    return min(_fitting(sweep, outputs, costs), key=lambda wide: wide.correlate_cost)
 
 
 @functools.lru_cache(maxsize=256)
-def for_spreading(sweep: Sweep, outputs: int) -> tuple[Wide, Sweep | None]:
+def for_spreading(sweep: Sweep, outputs: int, costs: Costs = NUMPY) -> tuple[Wide, Sweep | None]:
     """Return the wide windows that `spread` adds by, and the sweep to convolve with instead.
 
     That is None where adding promises to take less time.
     """
-    wide = min(_fitting(sweep, outputs), key=lambda wide: wide.spread_cost)
+    wide = min(_fitting(sweep, outputs, costs), key=lambda wide: wide.spread_cost)
     turned = _turned(sweep, outputs)
     if turned is not None:
-        cost = widened(turned, sweep.shape[-1]).correlate_cost
+        cost = widened(turned, sweep.shape[-1], costs).correlate_cost
         if turned.count * cost >= sweep.count * wide.spread_cost:
             turned = None
     return wide, turned
@@ -210,14 +223,25 @@ def is_wide(a: Array, sweep: Sweep) -> bool:
     )
 
 
-def correlate(a: Array, w: Array, sweep: Sweep) -> Array:
-    """Take the product of the weight with what the window sees at every position."""
-    wide = widened(sweep, w.shape[-1])
+def _costs(*arrays: Array) -> Costs:
+    return COMPILED if compiled.takes(*arrays) else NUMPY
+
+
+def correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Array:
+    """Take the product of the weight with what the window sees at every position.
+
+    Where compiled kernels take the arrays a bias is added, too.
+    """
+    wide = widened(sweep, w.shape[-1], _costs(a, w))
     images, matrix = a.reshape(wide.sweep.shape), wide.matrix(w)
     dtype = np.result_type(a, w)
     y = new_array((len(a), math.prod(wide.shape[:2]), matrix.shape[1]), dtype)
+    row = np.empty(0, dtype) if bias is None else np.tile(bias, wide.together)
 
     def work(part: slice) -> None:
+        if wide.costs is COMPILED:
+            into = y[part].reshape(-1, matrix.shape[1])
+            return compiled.windows.correlate(images[part], matrix, row, into, wide)  # type: ignore[no-any-return]
         for tile in wide.tiles(part, dtype.itemsize):
             rows = wide.gathered(images[tile], dtype)
             np.matmul(rows, matrix, out=y[tile].reshape(len(rows), -1))
@@ -228,15 +252,20 @@ def correlate(a: Array, w: Array, sweep: Sweep) -> Array:
 
 def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     """Return the weight's gradient, from the input and the gradient at the output."""
-    wide = widened(sweep, g.shape[-1])
+    wide = widened(sweep, g.shape[-1], _costs(a, g))
     images, columns = a.reshape(wide.sweep.shape), wide.together * wide.outputs
     dtype = np.result_type(a, g)
+    slopes = np.ascontiguousarray(g).reshape(len(a), math.prod(wide.shape[:2]), columns)
 
     def work(part: slice) -> Array:
         total = np.zeros((math.prod(wide.shape[2:]), columns), dtype)
+        if wide.costs is COMPILED:
+            some = slopes[part].reshape(-1, columns)
+            compiled.windows.weight_gradient(images[part], some, total, wide)
+            return total
         for tile in wide.tiles(part, dtype.itemsize):
             rows = wide.gathered(images[tile], dtype)
-            total += rows.T @ g[tile].reshape(len(rows), columns)
+            total += rows.T @ slopes[tile].reshape(-1, columns)
         return total
 
     total, *others = in_parts(work, wide.shares(wide.correlate_cost))
@@ -247,24 +276,32 @@ def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
 
 def spread(g: Array, w: Array, sweep: Sweep) -> Array:
     """Return the input's gradient, in the way that promises to take less time."""
-    wide, turned = for_spreading(sweep, w.shape[-1])
+    window, channels = tuple(range(len(sweep.window))), w.shape[-2]
+    turned = _turned(sweep, w.shape[-1])
+    if turned and g.dtype == w.dtype and winograd.suits(g, channels, turned):
+        return winograd.correlate(g, np.flip(w, window).swapaxes(-1, -2), turned)
+    wide, turned = for_spreading(sweep, w.shape[-1], _costs(g, w))
     if turned is None:
         return _spread_by_adding(g, w, wide).reshape(sweep.shape)
-    window = tuple(range(len(sweep.window)))
     return correlate(g, np.flip(w, window).swapaxes(-1, -2), turned)
 
 
 def _spread_by_adding(g: Array, w: Array, wide: Wide) -> Array:
     """Return the input's gradient: each position adds its multiple of the weight around it."""
-    matrix = wide.matrix(w).T
-    total = new_array(wide.sweep.padded_shape, np.result_type(g, w))
+    matrix, dtype, is_compiled = wide.matrix(w).T, np.result_type(g, w), wide.costs is COMPILED
+    slopes = np.ascontiguousarray(g).reshape(len(g), math.prod(wide.shape[:2]), len(matrix))
+    # The compiled kernel needs no padding around the images.
+    total = new_array(wide.sweep.shape if is_compiled else wide.sweep.padded_shape, dtype)
 
     def work(part: slice) -> None:
+        if is_compiled:
+            some = slopes[part].reshape(-1, len(matrix))
+            return compiled.windows.spread(some, matrix, total[part], wide)  # type: ignore[no-any-return]
         total[part].fill(0)
         for tile in wide.tiles(part, total.itemsize):
-            columns = g[tile].reshape(-1, len(matrix))
+            columns = slopes[tile].reshape(-1, len(matrix))
             rows = new_array((len(columns), matrix.shape[1]), total.dtype)
             wide.scatter(np.matmul(columns, matrix, out=rows), total[tile])
 
     in_parts(work, wide.shares(wide.spread_cost))
-    return wide.sweep.crop(total)
+    return total if is_compiled else wide.sweep.crop(total)

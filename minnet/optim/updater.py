@@ -14,6 +14,7 @@ from ..errors import NonFiniteError, PathError, ShapeError, SpecError
 from ..layers.base import Layer, Path, dotted
 from ..multipliers import Rules, resolve
 from ..progress import Progress
+from . import compiled
 from .optimizers import Optimizer
 from .stretch import Piece, Stretch, Trained, stretches
 
@@ -183,6 +184,9 @@ class Updater:
             count = stretch.count + 1
             for piece in stretch.pieces:
                 part = self._clipped(gradient[piece.span], piece.mask)
+                if compiled.takes(self.optimizer, piece):
+                    compiled.update(self.optimizer, piece, part, count, rate, shrink)
+                    continue
                 self._update(piece, part if shrink == 1 else part * shrink, count, rate)
         for stretch in self._stretches:
             stretch.stepped()

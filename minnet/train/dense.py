@@ -34,6 +34,7 @@ from ..backend import Array, Shape
 from ..layers import Linear, Ramp, Tanh
 from ..layers.base import Layer, Path
 from ..net import Chain, Net
+from ..ops import compiled
 from ..optim.flat import packed
 from .objective import Objective, Passed
 
@@ -214,7 +215,10 @@ class Dense:
             if unit.activation is not None:
                 unit.activation.apply(output)
             x = output
-        loss = _cross_entropy(x, targets, memory)
+        if compiled.takes(features, x):
+            loss = compiled.loss.cross_entropy(x, targets, memory.gradients[-1])
+        else:
+            loss = _cross_entropy(x, targets, memory)
         self._back([features, *outputs], memory)
         return loss, x
 

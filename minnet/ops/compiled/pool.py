@@ -1,0 +1,125 @@
+"""Pooling by the largest, compiled: a window at a time, all of its channels together.
+
+Letters: N, H, W, C and OH, OW as everywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...backend import Array
+from ...buffers import new_array
+from ..sweep import Sweep
+from .jit import kernel, unsigned
+
+__all__ = ["largest", "send_to_winner"]
+
+
+def largest(a: Array, sweep: Sweep) -> tuple[Array, Array]:
+    """Return the largest element in each window, and which element of the window it is."""
+    y = new_array((len(a), *sweep.positions, a.shape[-1]), a.dtype)
+    images = np.ascontiguousarray(a).reshape(_as_images(a.shape))
+    shape = _as_images(y.shape)
+    winner = new_array(y.shape, np.uint8)
+    _largest(images, y.reshape(shape), winner.reshape(shape), *_moves(sweep))
+    return y, winner
+
+
+def send_to_winner(g: Array, winner: Array, sweep: Sweep) -> Array:
+    """Send each gradient to the element its window's largest came from."""
+    total = new_array(sweep.shape, g.dtype)
+    shape = _as_images(g.shape)
+    gradients, winners = np.ascontiguousarray(g).reshape(shape), winner.reshape(shape)
+    _send(gradients, winners, total.reshape(_as_images(sweep.shape)), *_moves(sweep))
+    return total
+
+
+def _as_images(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a batch of sequences as that of images of height 1."""
+    return shape if len(shape) == 4 else (shape[0], 1, *shape[1:])
+
+
+def _moves(sweep: Sweep) -> tuple[int, ...]:
+    """Return the window's sizes, how far it moves, and what is padded above and before."""
+    before = tuple(edge[0] for edge in sweep.edges)
+    (height, width), (down, across), (above, left) = (
+        numbers if len(numbers) == 2 else (fill, *numbers)
+        for numbers, fill in ((sweep.window, 1), (sweep.stride, 1), (before, 0))
+    )
+    return height, width, down, across, above, left
+
+
+@kernel
+def _largest(
+    images: Array,
+    y: Array,
+    winner: Array,
+    height: int,
+    width: int,
+    down: int,
+    across: int,
+    above: int,
+    left: int,
+) -> None:  # pragma: no cover (compiled)
+    count, rows, columns, channels = images.shape
+    source, target, chosen = images.reshape(-1), y.reshape(-1), winner.reshape(-1)
+    length, at = unsigned(channels), unsigned(0)
+    for n in range(count):
+        for i in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                for c in range(length):
+                    target[at + c] = -np.inf
+                    chosen[at + c] = 0
+                for k in range(height):
+                    row = i * down + k - above
+                    if row < 0 or row >= rows:
+                        continue
+                    for m in range(width):
+                        column = j * across + m - left
+                        if column < 0 or column >= columns:
+                            continue
+                        there = unsigned(((n * rows + row) * columns + column) * channels)
+                        number = np.uint8(k * width + m)
+                        for c in range(length):
+                            seen, most = source[there + c], target[at + c]
+                            is_more = seen > most
+                            chosen[at + c] = number if is_more else chosen[at + c]
+                            # What is not a number stays so.
+                            target[at + c] = seen if is_more or seen != seen else most
+                at += length
+
+
+@kernel
+def _send(
+    g: Array,
+    winner: Array,
+    total: Array,
+    height: int,
+    width: int,
+    down: int,
+    across: int,
+    above: int,
+    left: int,
+) -> None:  # pragma: no cover (compiled)
+    count, rows, columns, channels = total.shape
+    source, target, chosen = g.reshape(-1), total.reshape(-1), winner.reshape(-1)
+    length, at = unsigned(channels), unsigned(0)
+    size = rows * columns * channels
+    for n in range(count):
+        for c in range(unsigned(n * size), unsigned((n + 1) * size)):
+            target[c] = 0
+        for i in range(g.shape[1]):
+            for j in range(g.shape[2]):
+                for k in range(height):
+                    row = i * down + k - above
+                    if row < 0 or row >= rows:
+                        continue
+                    for m in range(width):
+                        column = j * across + m - left
+                        if column < 0 or column >= columns:
+                            continue
+                        there = unsigned(((n * rows + row) * columns + column) * channels)
+                        number = np.uint8(k * width + m)
+                        for c in range(length):
+                            target[there + c] += source[at + c] * (chosen[at + c] == number)
+                at += length

@@ -1,0 +1,223 @@
+"""Convolution by wide windows, compiled: what is gathered goes on to the product at once.
+
+See `minnet.ops.wide` for what wide windows are. Padding is not written anywhere: a window that
+reaches over the edge sees 0 there.
+
+Letters: N, H, W, C as everywhere; L = W * C is the length of a line of an image, R the numbers
+in a row of a window.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...backend import Array
+from ...buffers import new_array
+from .activation import add_to_each
+from .jit import kernel, unsigned
+from .product import address, calling_products, product
+
+__all__ = ["correlate", "spread", "weight_gradient"]
+
+# Bytes of windows to work on at a time: few enough for the cache of one processor core.
+ROOM = 1 << 19
+
+
+def correlate(images: Array, matrix: Array, bias: Array, y: Array, wide: Any) -> None:
+    """Write the product of the weight with what the windows see, plus a bias.
+
+    Parameters
+    ----------
+    images
+        Of shape (N, H, W, C), not padded.
+    matrix
+        The weight of a wide window, of shape (KH * R, P * outputs).
+    bias
+        What to add, of shape (P * outputs,); or of shape (0,).
+    y
+        Of shape (N * OH * OW / P, P * outputs), to write to.
+    wide
+        The wide windows.
+    """
+    lines, windows, rows = _prepared(images, wide)
+    _correlate(address(y.dtype), lines, matrix, bias, y, windows, rows, *_moves(wide))
+
+
+def weight_gradient(images: Array, g: Array, total: Array, wide: Any) -> None:
+    """Write the gradient of the weight of a wide window, from that of the output.
+
+    Parameters
+    ----------
+    images
+        As in `correlate`.
+    g
+        Of the shape of `y` there.
+    total
+        Of the shape of `matrix` there, to write to.
+    wide
+        The wide windows.
+    """
+    lines, windows, rows = _prepared(images, wide)
+    _weight_gradient(address(g.dtype), lines, g, total, windows, rows, *_moves(wide))
+
+
+def spread(g: Array, matrix: Array, images: Array, wide: Any) -> None:
+    """Write the sums of what all windows, each its multiple of the weight, add to the images.
+
+    Parameters
+    ----------
+    g
+        As in `weight_gradient`.
+    matrix
+        The transpose of that of `correlate`.
+    images
+        As in `correlate`, to write to.
+    wide
+        The wide windows.
+    """
+    lines, windows, rows = _prepared(images, wide)
+    _spread(address(g.dtype), g, matrix, lines, windows, rows, *_moves(wide))
+
+
+def _prepared(images: Array, wide: Any) -> tuple[Array, Array, Array]:
+    """Return images as lines, and room for the windows of some of them, also as rows."""
+    lines = np.ascontiguousarray(images).reshape(*images.shape[:2], -1)
+    some = max(1, min(len(images), ROOM // (math.prod(wide.shape) * images.itemsize)))
+    windows = new_array((some, *wide.shape), images.dtype)
+    down, across, window, run = wide.shape
+    return lines, windows, windows.reshape(some * down * across, window * run)
+
+
+def _moves(wide: Any) -> tuple[int, int, int, int]:
+    """Return how far windows move down and along a line, and what is padded above and before."""
+    sweep = wide.sweep
+    (down, across), ((above, _), (before, _)) = sweep.stride, sweep.edges
+    channels = sweep.shape[-1]
+    return down, across * wide.together * channels, above, before * channels
+
+
+# --- piece by piece -------------------------------------------------------------------------
+
+
+@calling_products
+def _correlate(
+    where: int,
+    lines: Array,
+    matrix: Array,
+    bias: Array,
+    y: Array,
+    windows: Array,
+    rows: Array,
+    down: int,
+    along: int,
+    above: int,
+    before: int,
+) -> None:
+    count, each = len(lines), windows.shape[1] * windows.shape[2]
+    for first in range(0, count, len(windows)):
+        some = min(len(windows), count - first)
+        _gather(lines[first : first + some], windows[:some], down, along, above, before)
+        part = y[first * each : (first + some) * each]
+        product(where, rows[: some * each], matrix, part, False)
+        if bias.size:
+            add_to_each(part.reshape(-1), bias)
+
+
+@calling_products
+def _weight_gradient(
+    where: int,
+    lines: Array,
+    g: Array,
+    total: Array,
+    windows: Array,
+    rows: Array,
+    down: int,
+    along: int,
+    above: int,
+    before: int,
+) -> None:
+    count, each = len(lines), windows.shape[1] * windows.shape[2]
+    for first in range(0, count, len(windows)):
+        some = min(len(windows), count - first)
+        _gather(lines[first : first + some], windows[:some], down, along, above, before)
+        part = g[first * each : (first + some) * each]
+        product(where, rows[: some * each].T, part, total, first > 0)
+
+
+@calling_products
+def _spread(
+    where: int,
+    g: Array,
+    matrix: Array,
+    lines: Array,
+    windows: Array,
+    rows: Array,
+    down: int,
+    along: int,
+    above: int,
+    before: int,
+) -> None:
+    count, each = len(lines), windows.shape[1] * windows.shape[2]
+    for first in range(0, count, len(windows)):
+        some = min(len(windows), count - first)
+        part = g[first * each : (first + some) * each]
+        product(where, part, matrix, rows[: some * each], False)
+        _scatter(windows[:some], lines[first : first + some], down, along, above, before)
+
+
+# --- the loops ------------------------------------------------------------------------------
+
+
+@kernel
+def _gather(
+    lines: Array, rows: Array, down: int, along: int, above: int, before: int
+) -> None:  # pragma: no cover (compiled)
+    count, height, length = lines.shape
+    _, positions_down, positions_along, window, run = rows.shape
+    source, target = lines.reshape(-1), rows.reshape(-1)
+    at = unsigned(0)
+    for n in range(count):
+        for i in range(positions_down):
+            for j in range(positions_along):
+                start = j * along - before
+                first, end = max(0, -start), min(run, length - start)
+                for k in range(window):
+                    y = i * down + k - above
+                    is_inside = y >= 0 and y < height
+                    if not is_inside or end - first < run:
+                        for r in range(unsigned(run)):
+                            target[at + r] = 0
+                    if is_inside and end > first:
+                        here = at + unsigned(first)
+                        there = unsigned((n * height + y) * length + start + first)
+                        for r in range(unsigned(end - first)):
+                            target[here + r] = source[there + r]
+                    at += unsigned(run)
+
+
+@kernel
+def _scatter(
+    rows: Array, lines: Array, down: int, along: int, above: int, before: int
+) -> None:  # pragma: no cover (compiled)
+    count, height, length = lines.shape
+    _, positions_down, positions_along, window, run = rows.shape
+    source, target = rows.reshape(-1), lines.reshape(-1)
+    at = unsigned(0)
+    for n in range(count):
+        for r in range(unsigned(n * height * length), unsigned((n + 1) * height * length)):
+            target[r] = 0
+        for i in range(positions_down):
+            for j in range(positions_along):
+                start = j * along - before
+                first, end = max(0, -start), min(run, length - start)
+                for k in range(window):
+                    y = i * down + k - above
+                    if y >= 0 and y < height and end > first:
+                        here = at + unsigned(first)
+                        there = unsigned((n * height + y) * length + start + first)
+                        for r in range(unsigned(end - first)):
+                            target[there + r] += source[here + r]
+                    at += unsigned(run)

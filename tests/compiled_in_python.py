@@ -1,0 +1,121 @@
+"""A program that compares every kernel with NumPy, for processes where they aren't compiled whole.
+
+Without Numba kernels are functions of Python; where there is no BLAS to call from kernels, some
+of them are.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+from types import FrameType, ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from compiled_samples import both, loss_by_kernel, loss_by_ops, same, same_both_ways
+from optimizer_samples import NET, START, WEIGHT
+
+import minnet as mn
+from minnet.ops import compiled, winograd
+from minnet.ops.compiled import product
+
+EDGES = ((1, 0), (0, 1))
+
+
+def check_ops(random: np.random.Generator, dtype: str) -> None:
+    """Compare values and gradients of ops on small inputs."""
+
+    def draw(*shape: int) -> Any:
+        return random.normal(size=shape).astype(dtype)
+
+    def conv(*arrays: Any) -> Any:
+        return mn.ops.conv(*arrays, stride=(1, 2), padding=EDGES)
+
+    def largest(x: Any) -> Any:
+        return mn.ops.max_pool(x, (2, 3), 2, EDGES)
+
+    def norm(*arrays: Any) -> Any:
+        return mn.ops.batch_norm(*arrays)[0]
+
+    def known(*arrays: Any) -> Any:
+        return mn.ops.normalize(arrays[0], zero, zero + 2, *arrays[1:])
+
+    zero = np.zeros(3, dtype)
+    same_both_ways(conv, draw(2, 4, 5, 2), draw(2, 3, 2, 3), draw(3))
+    same_both_ways(mn.ops.deconv, draw(1, 3, 2), draw(2, 2, 3), draw(3))
+    same_both_ways(largest, draw(2, 4, 5, 3))
+    same_both_ways(mn.ops.ramp, draw(3, 4))
+    same_both_ways(norm, draw(5, 3), draw(3), draw(3))
+    same_both_ways(known, draw(5, 3), draw(3), draw(3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "_cost", lambda *_: 0.5)
+        # The sums of the products of 36 values round more than the 9 plain ones.
+        tolerance = {"float32": 1e-4, "float64": 1e-11}[dtype]
+        arrays = draw(1, 4, 5, 17), draw(3, 3, 17, 16)
+        same_both_ways(lambda *a: mn.ops.conv(*a, padding=1), *arrays, tolerance=tolerance)
+
+
+def check_loss(random: np.random.Generator, dtype: str) -> None:
+    """Compare the cross-entropy and its gradient."""
+    scores, targets = random.normal(size=(4, 3)).astype(dtype), random.integers(0, 3, 4)
+    same(loss_by_kernel(scores, targets), loss_by_ops(scores, targets))
+
+
+def check_optimizers(random: np.random.Generator, dtype: str) -> None:
+    """Compare the steps of optimizers."""
+    weight, *gradients = (random.normal(size=(2, 3)).astype(dtype) for _ in range(3))
+
+    def after(optimizer: mn.optim.Optimizer) -> Any:
+        now, spare = weight.copy(), weight.copy()
+        work = mn.optim.Updater(optimizer, NET)
+        work.use({WEIGHT: now}, {WEIGHT: -0.5}, into={WEIGHT: spare})
+        for gradient in gradients:
+            work.step({WEIGHT: gradient}, START)
+        return now
+
+    options = {"l2": 0.1, "weight_decay": 0.1}
+    for optimizer in (mn.SGD(0.1, **options), mn.SGD(0.1, momentum=0.9), mn.Adam(0.1, **options)):
+        same(*both(after, optimizer))
+
+
+def kernels_of(module: ModuleType) -> dict[Any, str]:
+    """Return the code of all kernels of a module that are functions of Python, with their names."""
+    found = {}
+    for part in ast.parse(inspect.getsource(module)).body:
+        if isinstance(part, ast.FunctionDef):
+            marks = {ast.unparse(mark) for mark in part.decorator_list}
+            function = getattr(module, part.name, None)
+            if marks & {"kernel", "calling_products"} and inspect.isfunction(function):
+                found[function.__code__] = f"{module.__name__}.{part.name}"
+    return found
+
+
+def main(has_blas: bool) -> None:
+    """Compare everything; print how many kernels are of Python, and those that were not called."""
+    if not has_blas:
+        product.address = lambda dtype: 0
+    called = set()
+
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            called.add(frame.f_code)
+
+    sys.setprofile(watch)
+    # To compile the others for one dtype takes long enough.
+    for dtype in ("float32", "float64") if has_blas else ("float32",):
+        random = np.random.default_rng(0)
+        check_ops(random, dtype)
+        check_loss(random, dtype)
+        check_optimizers(random, dtype)
+    sys.setprofile(None)
+    for family in compiled.FAMILIES:
+        importlib.import_module(f"minnet.ops.compiled.{family}")
+    kernels: dict[Any, str] = {}
+    for name, module in list(sys.modules.items()):
+        if name.startswith("minnet."):
+            kernels |= kernels_of(module)
+    print(len(kernels))
+    print(*(name for code, name in kernels.items() if code not in called))
