@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ def main() -> None:
         chosen = options.cases or list(CASES)
         if unknown := [name for name in chosen if name not in CASES]:
             raise SystemExit(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
+        if options.numpy:  # before anything asks for kernels, and for the processes started here
+            os.environ["MINNET_COMPILED"] = "0"
         options.threads = machine.use_threads(options.threads)
         first = machine.description(options.threads)
         results = measured([CASES[name] for name in chosen], options)
@@ -58,6 +61,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list the cases")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each case (default 10)")
     parser.add_argument("--threads", type=int, help="of both sides (default: one for each core)")
+    parser.add_argument("--numpy", action="store_true", help="without the kernels Numba compiles")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the ratios there")
     parser.add_argument(

@@ -79,10 +79,18 @@ def description(threads: int) -> dict[str, Any]:
         "minnet": version("minnet"),
         "numpy": np.__version__,
         "blas": f"{blas['name']} {blas['version']}",
+        "kernels": kernels(),
         "pytorch": version("torch"),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
+
+
+def kernels() -> str:
+    """Return what minnet's kernels on the CPU are made by."""
+    from minnet.ops import compiled
+
+    return "NumPy alone" if compiled.reason_not() else f"Numba {version('numba')}"
 
 
 def version(package: str) -> str:
@@ -107,9 +115,10 @@ def cpu_model() -> str:
 
 
 def described(machine: dict[str, Any]) -> str:
-    """Return the description in two lines."""
+    """Return the description in three lines."""
     return (
         f"{machine['cpu']}, {machine['cores']} cores, threads used: {machine['threads']}, "
         f"{machine['date'][:10]}\nminnet {machine['minnet']} on Python {machine['python']} and "
-        f"NumPy {machine['numpy']} with {machine['blas']}; PyTorch {machine['pytorch']}"
+        f"NumPy {machine['numpy']} with {machine['blas']}; PyTorch {machine['pytorch']}\n"
+        f"minnet's kernels: {machine.get('kernels', 'NumPy alone')}"
     )
