@@ -40,6 +40,10 @@ from .objective import Objective, Passed
 
 __all__ = ["Dense"]
 
+# Gradients of at least so many numbers are not looked at one by one where a bound tells enough.
+MANY = 1 << 16
+# A number of float32 whose square is below this is finite, and the sums on the way to it, too.
+BOUND = 1e70
 # Memory is kept for batches of so many shapes: that of most, and that of the last in a round.
 SHAPES = 2
 
@@ -148,6 +152,8 @@ class Dense:
     ----------
     gradients
         The gradients by the arrays that are trained, written to anew in every step.
+    are_finite
+        Whether those of the last step are known to be finite, without looking at each.
     """
 
     def __init__(self, units: list[Unit], gradients: dict[Path, Array]) -> None:
@@ -158,6 +164,8 @@ class Dense:
         self.dtype = value(units[0].weight).dtype
         self.classes = value(units[-1].weight).shape[1]
         self._memories: dict[Shape, Memory] = {}
+        self._are_many = sum(gradient.size for gradient in gradients.values()) >= MANY
+        self.are_finite = False
 
     @classmethod
     def of(cls, net: Net, objective: Objective, arrays: Mapping[Path, Array]) -> Dense | None:
@@ -224,17 +232,27 @@ class Dense:
 
     def _back(self, outputs: list[Array], memory: Memory) -> None:
         """Send the gradient that is in memory back from the top."""
-        d = memory.gradients[-1]
+        d, greatest = memory.gradients[-1], 0.0
         for i in range(len(self.units) - 1, -1, -1):
             unit, x = self.units[i], outputs[i]
             if unit.activation is not None:
                 unit.activation.back(d, outputs[i + 1], memory.slopes[i])
+            if self._are_many:
+                # No element of x.T @ d is larger than the lengths of x and d multiplied (Cauchy
+                # and Schwarz); nor is a sum of d than the lengths of a row of ones and d.
+                greatest += max(_squares(x), len(d)) * _squares(d)
             if unit.by_weight is not None:
                 x.T.dot(d, unit.by_weight)
             if unit.by_bias is not None:
                 memory.ones.dot(d, unit.by_bias)
             if i:
                 d = d.dot(value(unit.weight).T, memory.gradients[i - 1])
+        self.are_finite = self._are_many and greatest < BOUND
+
+
+def _squares(a: Array) -> float:
+    """Return the sum of squares; infinite or NaN if anything in an array is."""
+    return float(np.vdot(a, a))
 
 
 def _cross_entropy(scores: Array, targets: Array, memory: Memory) -> float:

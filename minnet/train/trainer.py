@@ -322,7 +322,9 @@ class Trainer(Passes, Recovery):
     def _descend(self, found: dict[Path, Array]) -> None:
         """Update the arrays, of the gradients that were found."""
         flat = self._flat(found)
-        if self._watch is None and not all(map(is_finite, flat)):
+        dense = self._dense
+        is_fine = dense is not None and found is dense.gradients and dense.are_finite
+        if self._watch is None and not is_fine and not all(map(is_finite, flat)):
             # The backward pass came by the last one first.
             path = next(path for path in reversed(found) if not is_finite(found[path]))
             raise self._not_finite("its gradient is", path)
