@@ -47,6 +47,8 @@ def check_ops(random: np.random.Generator, dtype: str) -> None:
     same_both_ways(conv, draw(2, 4, 5, 2), draw(2, 3, 2, 3), draw(3))
     same_both_ways(mn.ops.deconv, draw(1, 3, 2), draw(2, 2, 3), draw(3))
     same_both_ways(largest, draw(2, 4, 5, 3))
+    chain = mn.Chain(mn.Conv(3, 2), mn.MaxPool(2)).initialize(input_shape=(5, 5, 2), dtype=dtype)
+    same(*both(chain.apply, draw(2, 5, 5, 2)))  # as one op
     same_both_ways(mn.ops.ramp, draw(3, 4))
     same_both_ways(norm, draw(5, 3), draw(3), draw(3))
     same_both_ways(known, draw(5, 3), draw(3), draw(3))

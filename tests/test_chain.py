@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from compiled_samples import off
 from hypothesis import given
 from net_samples import chains, example_inputs, nets, residual_block
 
@@ -349,8 +350,9 @@ def test_pooling_before_the_ramp_changes_no_bit(stride, padding, random):
     images[0, 0] = -100  # windows where nothing is above 0
     labels = random.integers(0, 3, 16)
     one, other = mn.Trainer(net, mn.SGD(0.1)), mn.Trainer(apart, mn.SGD(0.1))
-    for _ in range(3):
-        assert one.step(images, labels) == other.step(images, labels)
+    with off():  # with kernels the bias's gradient is summed over fewer zeros
+        for _ in range(3):
+            assert one.step(images, labels) == other.step(images, labels)
     pairs = zip(one.net.arrays().values(), other.net.arrays().values(), strict=True)
     assert all(np.array_equal(array, twin) for array, twin in pairs)
     assert [step.key for step in net.trace((9, 9, 2))[0]] == [0, 1, 2, 3, 4, 5]

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from .. import ops
 from ..backend import Shape
 from ..checks import boolean, positive
-from ..errors import ShapeError, SpecError
+from ..errors import MinnetError, ShapeError, SpecError
+from ..ops.conv import conv_and_pool
 from .base import ArraySpec, Context, Layer, layer
 from .windows import Padding, Sizes, check_image, dimensions_of, each, padding_option, sizes
 
@@ -114,8 +115,26 @@ class Conv(Layer):
     def apply(self, x: Any, context: Context | None = None) -> Any:
         weight, bias = self._need("weight"), self._need("bias") if self.bias else None
         self.check_arrays(x.shape[1:])
+        return ops.conv(x, weight, bias, *self._moves())
+
+    def apply_and_pool(self, x: Any, pool: Any) -> Any:
+        """Return what a MaxPool makes of what `apply` gives, if that can be done as one op.
+
+        None else, as where the two don't fit what comes in.
+        """
+        weight, bias = self._need("weight"), self._need("bias") if self.bias else None
+        try:
+            self.check_arrays(x.shape[1:])
+            pool.output_shape(self.output_shape(x.shape[1:]))
+        except MinnetError:  # each says by itself what is wrong
+            return None
+        how = self._moves(), (*pool._sizes(), pool.padding)
+        return conv_and_pool(x, weight, bias, *how)
+
+    def _moves(self) -> tuple[Any, ...]:
+        """Return the options of the op."""
         _, stride, dilation = self._sizes()
-        return ops.conv(x, weight, bias, stride, self.padding, dilation, self.groups)
+        return stride, self.padding, dilation, self.groups
 
     def _sizes(self) -> tuple[Shape, Shape, Shape]:
         """Return window, stride and dilation, each with a number per axis."""

@@ -8,13 +8,16 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from ..autodiff import value
 from ..errors import MinnetError, PathError, SpecError
 from ..layers import MaxPool, Ramp
 from ..layers.base import Context, Layer, Multiplier
+from ..ops import compiled
 from .chain_surgery import ChainSurgery
 from .fit import final_shape, only_moves, sized
 from .parts import check_name, parse_path
 from .place import told
+from .pooled import pooled_at_once
 from .shorthand import as_layer
 from .structure import Run, Structure, alone
 
@@ -100,7 +103,8 @@ class Chain(ChainSurgery):
 
     def apply(self, x: Any, context: Context | None = None) -> Any:
         run = alone if context is None else context.run
-        return _through(pools_first(self.children()), x, run)
+        order = pools_first(self.children())
+        return _through(pooled_at_once(order) if compiled.takes(value(x)) else order, x, run)
 
     def _sized(self, size: int) -> Self | None:
         for key, part in reversed(self.children()):
@@ -247,7 +251,7 @@ def _through(parts: Iterable[tuple[str | int, Layer]], x: Any, run: Run) -> Any:
         except MinnetError as error:
             raise error.inside(key) from None
         except (MemoryError, TypeError) as error:
-            raise told(error, key, part, x) from error.__cause__
+            raise told(error, key, getattr(part, "layer", part), x) from error.__cause__
     return x
 
 

@@ -23,7 +23,7 @@ from .kernels import sum_of_rows
 from .sweep import Sweep
 from .windows import Padding, deconv_output_sizes, patches, spatial_sizes
 
-__all__ = ["conv", "deconv"]
+__all__ = ["conv", "conv_and_pool", "deconv"]
 
 # Below this many numbers in one run, NumPy's copying spends its time on going from run to run.
 SHORT_RUN = 12
@@ -95,6 +95,50 @@ def conv(
         # takes a fifth of the time of the matrix product that follows.
         (weight, lambda g: _weight_gradient(a, g, sweep)),
     )
+
+
+def conv_and_pool(x: Any, weight: Any, bias: Any, moves: Any, pool: Any) -> Any:
+    """Do `conv` and then `max_pool`, as one op; None where no compiled kernel can.
+
+    What a convolution gives is mostly the largest thing around, and of a pool of 2 x 2 windows
+    a quarter of it is needed. A kernel pools it piece by piece, while it is near.
+
+    Parameters
+    ----------
+    x, weight, bias
+        As in `conv`.
+    moves, pool
+        The other arguments of `conv`, in their order, and those of `max_pool`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minnet.ops.conv import conv_and_pool
+    >>> x, weight = np.ones((1, 4, 4, 1)), np.ones((2, 2, 1, 1))
+    >>> conv_and_pool(x, weight, None, (1, 0, 1, 1), (2, 2, 0)) is None  # too small for kernels
+    True
+    """
+    a, w, b = array_of(x), array_of(weight), None if bias is None else array_of(bias)
+    if a.ndim != 4 or not compiled.takes(a, w, *(() if b is None else (b,))):
+        return None
+    sweep = _conv_sweep(a, w, *moves)
+    over = Sweep.over((len(a), *sweep.positions, w.shape[-1]), *pool)
+    is_winograd = winograd.suits(a, w.shape[-1], sweep)
+    if is_winograd or not wide.is_wide(a, sweep) or math.prod(over.window) > 256:
+        return None
+    y, winner = wide.correlate_and_pool(a, w, sweep, _checked_bias(bias, w.shape[-1]), over)
+    sent: list[Array] = []  # a gradient of the pool, and what it is for the convolution
+
+    def whole(g: Array) -> Array:
+        if not sent or sent[0] is not g:
+            sent[:] = g, compiled.pool.send_to_winner(g, winner, over)
+        return sent[1]
+
+    routes = (
+        (x, lambda g: _spread(whole(g), w, sweep)),
+        (weight, lambda g: _weight_gradient(a, whole(g), sweep)),
+    )
+    return _with_bias(y, None, bias, *routes)
 
 
 def deconv(x: Any, weight: Any, bias: Any = None, stride: Amount = 1, padding: Padding = 0) -> Any:

@@ -250,6 +250,27 @@ def correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Ar
     return y.reshape(len(a), *sweep.positions, wide.outputs)
 
 
+def correlate_and_pool(
+    a: Array, w: Array, sweep: Sweep, bias: Array | None, pool: Sweep
+) -> tuple[Array, Array]:
+    """Return the largest of what `correlate` gives in each window of a sweep over it, and which.
+
+    Compiled kernels have to take the arrays; what is between is never all there.
+    """
+    wide = widened(sweep, w.shape[-1], COMPILED)
+    matrix = wide.matrix(w)
+    row = np.empty(0, a.dtype) if bias is None else np.tile(bias, wide.together)
+    y = new_array((len(a), *pool.positions, w.shape[-1]), a.dtype)
+    winner = new_array(y.shape, np.uint8)
+
+    def work(part: slice) -> None:
+        into = y[part], winner[part]
+        compiled.windows.correlate_and_pool(a[part], matrix, row, *into, wide, pool)
+
+    in_parts(work, wide.shares(wide.correlate_cost))
+    return y, winner
+
+
 def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     """Return the weight's gradient, from the input and the gradient at the output."""
     wide = widened(sweep, g.shape[-1], _costs(a, g))

@@ -5,6 +5,8 @@ Letters: N, H, W, C and OH, OW as everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...backend import Array
@@ -12,7 +14,7 @@ from ...buffers import new_array
 from ..sweep import Sweep
 from .jit import kernel, unsigned
 
-__all__ = ["largest", "send_to_winner"]
+__all__ = ["find_largest", "largest", "moves", "send_to_winner"]
 
 
 def largest(a: Array, sweep: Sweep) -> tuple[Array, Array]:
@@ -21,7 +23,7 @@ def largest(a: Array, sweep: Sweep) -> tuple[Array, Array]:
     images = np.ascontiguousarray(a).reshape(_as_images(a.shape))
     shape = _as_images(y.shape)
     winner = new_array(y.shape, np.uint8)
-    _largest(images, y.reshape(shape), winner.reshape(shape), *_moves(sweep))
+    find_largest(images, y.reshape(shape), winner.reshape(shape), moves(sweep))
     return y, winner
 
 
@@ -30,7 +32,7 @@ def send_to_winner(g: Array, winner: Array, sweep: Sweep) -> Array:
     total = new_array(sweep.shape, g.dtype)
     shape = _as_images(g.shape)
     gradients, winners = np.ascontiguousarray(g).reshape(shape), winner.reshape(shape)
-    _send(gradients, winners, total.reshape(_as_images(sweep.shape)), *_moves(sweep))
+    _send(gradients, winners, total.reshape(_as_images(sweep.shape)), moves(sweep))
     return total
 
 
@@ -39,7 +41,7 @@ def _as_images(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape if len(shape) == 4 else (shape[0], 1, *shape[1:])
 
 
-def _moves(sweep: Sweep) -> tuple[int, ...]:
+def moves(sweep: Sweep) -> tuple[int, ...]:
     """Return the window's sizes, how far it moves, and what is padded above and before."""
     before = tuple(edge[0] for edge in sweep.edges)
     (height, width), (down, across), (above, left) = (
@@ -50,17 +52,14 @@ def _moves(sweep: Sweep) -> tuple[int, ...]:
 
 
 @kernel
-def _largest(
+def find_largest(
     images: Array,
     y: Array,
     winner: Array,
-    height: int,
-    width: int,
-    down: int,
-    across: int,
-    above: int,
-    left: int,
+    pool: Sequence[int],
 ) -> None:  # pragma: no cover (compiled)
+    """Write the largest element in each window of images, and which it is; see `moves`."""
+    height, width, down, across, above, left = pool
     count, rows, columns, channels = images.shape
     source, target, chosen = images.reshape(-1), y.reshape(-1), winner.reshape(-1)
     length, at = unsigned(channels), unsigned(0)
@@ -94,13 +93,9 @@ def _send(
     g: Array,
     winner: Array,
     total: Array,
-    height: int,
-    width: int,
-    down: int,
-    across: int,
-    above: int,
-    left: int,
+    pool: Sequence[int],
 ) -> None:  # pragma: no cover (compiled)
+    height, width, down, across, above, left = pool
     count, rows, columns, channels = total.shape
     source, target, chosen = g.reshape(-1), total.reshape(-1), winner.reshape(-1)
     length, at = unsigned(channels), unsigned(0)

@@ -10,17 +10,20 @@ in a row of a window.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...backend import Array
 from ...buffers import new_array
+from ..sweep import Sweep
 from .activation import add_to_each
 from .jit import kernel, unsigned
+from .pool import find_largest, moves
 from .product import address, calling_products, product
 
-__all__ = ["correlate", "spread", "weight_gradient"]
+__all__ = ["correlate", "correlate_and_pool", "spread", "weight_gradient"]
 
 # Bytes of windows to work on at a time: few enough for the cache of one processor core.
 ROOM = 1 << 19
@@ -44,6 +47,27 @@ def correlate(images: Array, matrix: Array, bias: Array, y: Array, wide: Any) ->
     """
     lines, windows, rows = _prepared(images, wide)
     _correlate(address(y.dtype), lines, matrix, bias, y, windows, rows, *_moves(wide))
+
+
+def correlate_and_pool(
+    images: Array, matrix: Array, bias: Array, y: Array, winner: Array, wide: Any, sweep: Sweep
+) -> None:
+    """Write the largest of what `correlate` gives in each window of a sweep over that, and which.
+
+    Parameters
+    ----------
+    images, matrix, bias, wide
+        As in `correlate`, of images alone.
+    y, winner
+        What `pool.largest` gives, to write to.
+    sweep
+        How the pool's window moves.
+    """
+    lines, windows, rows = _prepared(images, wide)
+    made = new_array((len(windows), *sweep.shape[1:]), y.dtype)
+    how = _moves(wide), moves(sweep)
+    parts = made, made.reshape(len(rows), -1), y, winner, windows, rows
+    _correlate_and_pool(address(y.dtype), lines, matrix, bias, *parts, *how)
 
 
 def weight_gradient(images: Array, g: Array, total: Array, wide: Any) -> None:
@@ -124,6 +148,33 @@ def _correlate(
         product(where, rows[: some * each], matrix, part, False)
         if bias.size:
             add_to_each(part.reshape(-1), bias)
+
+
+@calling_products
+def _correlate_and_pool(
+    where: int,
+    lines: Array,
+    matrix: Array,
+    bias: Array,
+    made: Array,
+    made_rows: Array,
+    y: Array,
+    winner: Array,
+    windows: Array,
+    rows: Array,
+    moves: Sequence[int],
+    pool: Sequence[int],
+) -> None:
+    down, along, above, before = moves
+    count, each = len(lines), windows.shape[1] * windows.shape[2]
+    for first in range(0, count, len(windows)):
+        some = min(len(windows), count - first)
+        _gather(lines[first : first + some], windows[:some], down, along, above, before)
+        part = made_rows[: some * each]
+        product(where, rows[: some * each], matrix, part, False)
+        if bias.size:
+            add_to_each(part.reshape(-1), bias)
+        find_largest(made[:some], y[first : first + some], winner[first : first + some], pool)
 
 
 @calling_products
