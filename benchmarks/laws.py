@@ -24,6 +24,8 @@ def main() -> None:
         "--figure", type=Path, default=Path("laws.png"), metavar="FILE", help="(default laws.png)"
     )
     options = parser.parse_args()
+    if options.most < size_law.SIZES[1]:
+        parser.error(f"--most must be at least {size_law.SIZES[1]:,}: growth takes two sizes")
     threads = machine.use_threads(options.threads)
     from minnet.draw import table
 

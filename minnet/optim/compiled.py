@@ -10,6 +10,7 @@ from typing import Any
 
 from ..backend import Array
 from ..ops import compiled
+from .fading import least
 from .optimizers import SGD, Adam, AdamW, Optimizer
 from .stretch import Piece
 
@@ -58,7 +59,7 @@ def update(
     assert isinstance(piece.multiplier, float)
     exact = gradient.dtype.type
     factor, decay = rate * piece.multiplier, abs(piece.multiplier) * rate * piece.decay
-    common = [exact(x) for x in (shrink, piece.l2, decay)]
+    common = [exact(x) for x in (shrink, piece.l2, decay, least(gradient.dtype))]
     arrays = [a.reshape(-1) for a in (piece.array, piece.into, gradient, *piece.state.values())]
     if isinstance(optimizer, Adam):
         # See `Adam._divided` for what is divided by what.

@@ -10,6 +10,7 @@ from ..backend import Array, array_module, is_array
 from ..checks import number
 from ..errors import SpecError
 from ..multipliers import Rules
+from .fading import without_traces
 from .schedules import Rate
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSProp", "SignSGD"]
@@ -169,6 +170,7 @@ class SGD(Optimizer):
         velocity = state["velocity"]
         velocity *= self.momentum
         velocity += gradient
+        without_traces(velocity, self.momentum, count)
         if not self.nesterov:
             return velocity
         ahead = self.momentum * velocity
@@ -247,6 +249,8 @@ class Adam(Optimizer):
         work: Array = xp.multiply(gradient, gradient, out=out)
         squares *= exact(self.beta2)
         squares += work
+        without_traces(total, self.beta1, count)
+        without_traces(squares, self.beta2, count)
         mean = (1 - self.beta1) / (1 - self.beta1**count)
         root = math.sqrt((1 - self.beta2) / (1 - self.beta2**count))
         xp.sqrt(squares, out=work)
@@ -313,6 +317,7 @@ class RMSProp(Optimizer):
         square = state["square"]
         square *= self.beta
         square += (1 - self.beta) * gradient * gradient
+        without_traces(square, self.beta, count)
         root = array_module(square).sqrt(square)
         root += self.epsilon
         return gradient / root  # type: ignore[no-any-return]
@@ -357,4 +362,5 @@ class SignSGD(Optimizer):
         mean = state["mean"]
         mean *= self.momentum
         mean += (1 - self.momentum) * gradient
+        without_traces(mean, self.momentum, count)
         return xp.sign(mean)  # type: ignore[no-any-return]
