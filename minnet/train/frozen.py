@@ -14,8 +14,10 @@ from ..layers import Dropout
 from ..layers.base import Layer, Path, walk
 from ..net import Chain, Graph, Net
 from ..net.chain import pools_first
+from ..net.pooled import pooled_at_once
 from ..net.threaded import Hands, Work, multiplications
 from ..net.wiring import head, needed_by
+from ..ops import compiled
 from .objective import Passed
 
 __all__ = ["Bottom", "without_frozen_dropout"]
@@ -165,8 +167,9 @@ class Bottom:
         return self._hands.map(self._apply, x, self._work)
 
     def _apply(self, x: Any) -> Any:
+        steps = pooled_at_once(self._steps) if compiled.takes(x) else self._steps
         with np.errstate(all="ignore"):  # the loss tells if something is not finite
-            for path, part in self._steps:
+            for path, part in steps:
                 try:
                     x = part.apply(x)
                 except (MinnetError, MemoryError) as error:
