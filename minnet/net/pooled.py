@@ -52,11 +52,6 @@ def pooled_at_once(parts: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     for i in range(len(order) - 1):
         (key, part), (next_key, following) = order[i : i + 2]
         if type(part) is Conv and type(following) is MaxPool:
-            order[i : i + 2] = (
-                (key, _ConvAndPool(part, following)),
-                (
-                    next_key,
-                    _PoolIfNeeded(following),
-                ),
-            )
+            order[i] = key, _ConvAndPool(part, following)
+            order[i + 1] = next_key, _PoolIfNeeded(following)
     return order

@@ -118,15 +118,16 @@ def conv_and_pool(x: Any, weight: Any, bias: Any, moves: Any, pool: Any) -> Any:
     >>> conv_and_pool(x, weight, None, (1, 0, 1, 1), (2, 2, 0)) is None  # too small for kernels
     True
     """
-    a, w, b = array_of(x), array_of(weight), None if bias is None else array_of(bias)
+    a, w = array_of(x), array_of(weight)
+    b = _checked_bias(bias, w.shape[-1])
     if a.ndim != 4 or not compiled.takes(a, w, *(() if b is None else (b,))):
         return None
     sweep = _conv_sweep(a, w, *moves)
     over = Sweep.over((len(a), *sweep.positions, w.shape[-1]), *pool)
     is_winograd = winograd.suits(a, w.shape[-1], sweep)
-    if is_winograd or not wide.is_wide(a, sweep) or math.prod(over.window) > 256:
+    if is_winograd or not wide.is_wide(a, sweep) or not compiled.takes_pool(over, a):
         return None
-    y, winner = wide.correlate_and_pool(a, w, sweep, _checked_bias(bias, w.shape[-1]), over)
+    y, winner = wide.correlate_and_pool(a, w, sweep, b, over)
     sent: list[Array] = []  # a gradient of the pool, and what it is for the convolution
 
     def whole(g: Array) -> Array:

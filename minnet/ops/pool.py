@@ -64,7 +64,7 @@ def max_pool(x: Any, window: Amount, stride: Amount | None = None, padding: Padd
     if gpu.takes_windows(sweep, a):
         y, winner = gpu.pool.largest(a, sweep, isinstance(x, Tensor))
         return record(y, (x, lambda g: gpu.pool.send_to_winner(g, winner, sweep)))
-    if compiled.takes(a) and len(sweep.window) <= 2 and math.prod(sweep.window) <= 256:
+    if compiled.takes_pool(sweep, a):
         y, winner = compiled.pool.largest(a, sweep)
         return record(y, (x, lambda g: compiled.pool.send_to_winner(g, winner, sweep)))
     padded = sweep.pad(floating(a), -math.inf) if sweep.is_padded else a

@@ -200,6 +200,7 @@ def for_spreading(sweep: Sweep, outputs: int, costs: Costs = NUMPY) -> tuple[Wid
     return wide, turned
 
 
+@functools.lru_cache(maxsize=256)
 def _turned(sweep: Sweep, outputs: int) -> Sweep | None:
     """Return the sweep over a convolution's gradient that has the input's gradient as its result.
 

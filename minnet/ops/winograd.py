@@ -107,7 +107,7 @@ def _at_points(dtype: np.dtype[Any]) -> Array:
     """Return the matrix from 3 elements of a window's axis to 6 points.
 
     Row by row the powers of a point, by what the others are apart from it; see
-    `minnet.ops.compiled.winograd` for the points.
+    `minnet.ops.compiled.points` for the points.
     """
     points = (0.0, math.sqrt(0.5), -math.sqrt(0.5), math.sqrt(2), -math.sqrt(2))
     rows = [

@@ -5,7 +5,6 @@ It does for each element what `Updater` does array by array with NumPy, with L2 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ..backend import Array
@@ -63,8 +62,7 @@ def update(
     arrays = [a.reshape(-1) for a in (piece.array, piece.into, gradient, *piece.state.values())]
     if isinstance(optimizer, Adam):
         # See `Adam._divided` for what is divided by what.
-        mean = (1 - optimizer.beta1) / (1 - optimizer.beta1**count)
-        root = math.sqrt((1 - optimizer.beta2) / (1 - optimizer.beta2**count))
+        mean, root = optimizer.corrections(count)
         own = [optimizer.beta1, optimizer.beta2, optimizer.epsilon / root, mean / root * factor]
         step: Any = steps.adam
     elif isinstance(optimizer, SGD) and optimizer.momentum:

@@ -7,7 +7,6 @@ every array once, which is all that memory has to carry.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,8 +123,7 @@ def _method(optimizer: Optimizer, count: int) -> tuple[Kernel, tuple[float, floa
         name = "step_momentum" if optimizer.momentum else "step_plain"
         return KERNELS[name], (optimizer.momentum, float(optimizer.nesterov), 0.0, 0.0)
     if isinstance(optimizer, Adam):
-        mean = (1 - optimizer.beta1) / (1 - optimizer.beta1**count)
-        root = math.sqrt((1 - optimizer.beta2) / (1 - optimizer.beta2**count))
+        mean, root = optimizer.corrections(count)
         numbers = optimizer.beta1, optimizer.beta2, optimizer.epsilon / root, mean / root
         return KERNELS["step_adam"], numbers
     if isinstance(optimizer, RMSProp):

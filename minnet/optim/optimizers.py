@@ -231,6 +231,18 @@ class Adam(Optimizer):
             return super().change(gradient, state, count, factor, out)
         return self._divided(gradient, state, count, factor, out)
 
+    def corrections(self, count: int) -> tuple[float, float]:
+        """Return what turns the sums of a step of this number into the paper's mean and root.
+
+        Examples
+        --------
+        >>> import minnet as mn
+        >>> mn.Adam().corrections(1)
+        (1.0, 1.0)
+        """
+        mean = (1 - self.beta1) / (1 - self.beta1**count)
+        return mean, math.sqrt((1 - self.beta2) / (1 - self.beta2**count))
+
     def _divided(
         self,
         gradient: Array,
@@ -251,8 +263,7 @@ class Adam(Optimizer):
         squares += work
         without_traces(total, self.beta1, count)
         without_traces(squares, self.beta2, count)
-        mean = (1 - self.beta1) / (1 - self.beta1**count)
-        root = math.sqrt((1 - self.beta2) / (1 - self.beta2**count))
+        mean, root = self.corrections(count)
         xp.sqrt(squares, out=work)
         work += exact(self.epsilon / root)
         xp.divide(total, work, out=work)

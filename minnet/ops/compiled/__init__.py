@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 import os
 from typing import Any
 
 import numpy as np
 
-__all__ = ["FAMILIES", "LEAST", "reason_not", "takes"]
+__all__ = ["FAMILIES", "LEAST", "reason_not", "takes", "takes_pool"]
 
 FAMILIES = ("activation", "loss", "norm", "pool", "windows", "winograd")
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -65,6 +66,11 @@ def takes(*arrays: Any) -> bool:
         and all(type(array) is np.ndarray and array.dtype == first.dtype for array in arrays[1:])
         and reason_not() is None
     )
+
+
+def takes_pool(sweep: Any, *arrays: Any) -> bool:
+    """Tell the same where a pool's window slides: along one axis or two, its elements in a byte."""
+    return takes(*arrays) and len(sweep.window) <= 2 and math.prod(sweep.window) <= 256
 
 
 def __getattr__(name: str) -> Any:

@@ -98,7 +98,7 @@ def apply_output(room: Array, numbers: Sequence[float]) -> None:  # pragma: no c
 def apply_output_turned(
     room: Array, numbers: Sequence[float]
 ) -> None:  # pragma: no cover (compiled)
-    """Apply the transpose of the matrix of `_apply_output`."""
+    """Apply the transpose of the matrix of `apply_output`."""
     half, two, _, p, q = numbers
     for x in range(unsigned(LINE)):
         d0, d1, d2, d3 = room[x], room[x + L1], room[x + L2], room[x + L3]
