@@ -20,7 +20,8 @@ from ...buffers import new_array
 from ..sweep import Sweep
 from .activation import add_to_each
 from .jit import kernel, unsigned
-from .pool import find_largest, moves
+from .pool import find_largest
+from .pool import moves as moves_of
 from .product import address, calling_products, product
 
 __all__ = ["correlate", "correlate_and_pool", "spread", "weight_gradient"]
@@ -46,7 +47,7 @@ def correlate(images: Array, matrix: Array, bias: Array, y: Array, wide: Any) ->
         The wide windows.
     """
     lines, windows, rows = _prepared(images, wide)
-    _correlate(address(y.dtype), lines, matrix, bias, y, windows, rows, *_moves(wide))
+    _correlate(address(y.dtype), lines, matrix, bias, y, windows, rows, _moves(wide))
 
 
 def correlate_and_pool(
@@ -65,7 +66,7 @@ def correlate_and_pool(
     """
     lines, windows, rows = _prepared(images, wide)
     made = new_array((len(windows), *sweep.shape[1:]), y.dtype)
-    how = _moves(wide), moves(sweep)
+    how = _moves(wide), moves_of(sweep)
     parts = made, made.reshape(len(rows), -1), y, winner, windows, rows
     _correlate_and_pool(address(y.dtype), lines, matrix, bias, *parts, *how)
 
@@ -85,7 +86,7 @@ def weight_gradient(images: Array, g: Array, total: Array, wide: Any) -> None:
         The wide windows.
     """
     lines, windows, rows = _prepared(images, wide)
-    _weight_gradient(address(g.dtype), lines, g, total, windows, rows, *_moves(wide))
+    _weight_gradient(address(g.dtype), lines, g, total, windows, rows, _moves(wide))
 
 
 def spread(g: Array, matrix: Array, images: Array, wide: Any) -> None:
@@ -103,7 +104,7 @@ def spread(g: Array, matrix: Array, images: Array, wide: Any) -> None:
         The wide windows.
     """
     lines, windows, rows = _prepared(images, wide)
-    _spread(address(g.dtype), g, matrix, lines, windows, rows, *_moves(wide))
+    _spread(address(g.dtype), g, matrix, lines, windows, rows, _moves(wide))
 
 
 def _prepared(images: Array, wide: Any) -> tuple[Array, Array, Array]:
@@ -135,15 +136,12 @@ def _correlate(
     y: Array,
     windows: Array,
     rows: Array,
-    down: int,
-    along: int,
-    above: int,
-    before: int,
+    moves: Sequence[int],
 ) -> None:
     count, each = len(lines), windows.shape[1] * windows.shape[2]
     for first in range(0, count, len(windows)):
         some = min(len(windows), count - first)
-        _gather(lines[first : first + some], windows[:some], down, along, above, before)
+        _gather(lines[first : first + some], windows[:some], moves)
         part = y[first * each : (first + some) * each]
         product(where, rows[: some * each], matrix, part, False)
         if bias.size:
@@ -165,11 +163,10 @@ def _correlate_and_pool(
     moves: Sequence[int],
     pool: Sequence[int],
 ) -> None:
-    down, along, above, before = moves
     count, each = len(lines), windows.shape[1] * windows.shape[2]
     for first in range(0, count, len(windows)):
         some = min(len(windows), count - first)
-        _gather(lines[first : first + some], windows[:some], down, along, above, before)
+        _gather(lines[first : first + some], windows[:some], moves)
         part = made_rows[: some * each]
         product(where, rows[: some * each], matrix, part, False)
         if bias.size:
@@ -185,15 +182,12 @@ def _weight_gradient(
     total: Array,
     windows: Array,
     rows: Array,
-    down: int,
-    along: int,
-    above: int,
-    before: int,
+    moves: Sequence[int],
 ) -> None:
     count, each = len(lines), windows.shape[1] * windows.shape[2]
     for first in range(0, count, len(windows)):
         some = min(len(windows), count - first)
-        _gather(lines[first : first + some], windows[:some], down, along, above, before)
+        _gather(lines[first : first + some], windows[:some], moves)
         part = g[first * each : (first + some) * each]
         product(where, rows[: some * each].T, part, total, first > 0)
 
@@ -206,26 +200,22 @@ def _spread(
     lines: Array,
     windows: Array,
     rows: Array,
-    down: int,
-    along: int,
-    above: int,
-    before: int,
+    moves: Sequence[int],
 ) -> None:
     count, each = len(lines), windows.shape[1] * windows.shape[2]
     for first in range(0, count, len(windows)):
         some = min(len(windows), count - first)
         part = g[first * each : (first + some) * each]
         product(where, part, matrix, rows[: some * each], False)
-        _scatter(windows[:some], lines[first : first + some], down, along, above, before)
+        _scatter(windows[:some], lines[first : first + some], moves)
 
 
 # --- the loops ------------------------------------------------------------------------------
 
 
 @kernel
-def _gather(
-    lines: Array, rows: Array, down: int, along: int, above: int, before: int
-) -> None:  # pragma: no cover (compiled)
+def _gather(lines: Array, rows: Array, moves: Sequence[int]) -> None:  # pragma: no cover (compiled)
+    down, along, above, before = moves
     count, height, length = lines.shape
     _, positions_down, positions_along, window, run = rows.shape
     source, target = lines.reshape(-1), rows.reshape(-1)
@@ -251,8 +241,9 @@ def _gather(
 
 @kernel
 def _scatter(
-    rows: Array, lines: Array, down: int, along: int, above: int, before: int
+    rows: Array, lines: Array, moves: Sequence[int]
 ) -> None:  # pragma: no cover (compiled)
+    down, along, above, before = moves
     count, height, length = lines.shape
     _, positions_down, positions_along, window, run = rows.shape
     source, target = rows.reshape(-1), lines.reshape(-1)
