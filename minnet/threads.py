@@ -17,7 +17,17 @@ import numpy as np
 
 from .buffers import current_buffers
 
-__all__ = ["available_threads", "divided", "from_all", "in_parts", "shares", "sharing", "together"]
+__all__ = [
+    "available_threads",
+    "cores",
+    "divided",
+    "from_all",
+    "in_parts",
+    "sharers",
+    "shares",
+    "sharing",
+    "together",
+]
 
 # A thread that has less than so many microseconds of work in an op costs more than it saves.
 LEAST = 300
@@ -44,7 +54,7 @@ def available_threads() -> int:
         return 1
     with _blas_alone.lock:  # while parts are done BLAS is at 1
         threads = _blas_alone.before if _blas_alone.inside else blas[0]()
-    return max(1, min(threads, _cores()))
+    return max(1, min(threads, cores()))
 
 
 def in_parts(function: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
@@ -176,9 +186,13 @@ def shares(count: int, microseconds: float) -> list[slice]:
     microseconds
         How long one thread takes for all of them, about.
     """
-    parts = 1 if getattr(_here, "is_part", False) else getattr(_here, "threads", 1)
-    parts = min(parts, count, int(microseconds / LEAST))
+    parts = min(sharers(), count, int(microseconds / LEAST))
     return divided(count, parts) if parts > 1 else [slice(0, count)]
+
+
+def sharers() -> int:
+    """Return among how many threads at most an op that is called here divides its work."""
+    return 1 if getattr(_here, "is_part", False) else getattr(_here, "threads", 1)
 
 
 _here = threading.local()
@@ -196,7 +210,8 @@ if hasattr(os, "register_at_fork"):  # a process that is forked off has none of 
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def _cores() -> int:
+@functools.cache
+def cores() -> int:
     """Return how many processor cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

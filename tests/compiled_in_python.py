@@ -20,7 +20,10 @@ from optimizer_samples import NET, START, WEIGHT
 
 import minnet as mn
 from minnet.ops import compiled, winograd
-from minnet.ops.compiled import product
+from minnet.ops.compiled import product, team
+from minnet.optim import updater
+from minnet.threads import sharing
+from minnet.train import dense_large
 
 EDGES = ((1, 0), (0, 1))
 
@@ -58,6 +61,42 @@ def check_ops(random: np.random.Generator, dtype: str) -> None:
         tolerance = {"float32": 1e-4, "float64": 1e-11}[dtype]
         arrays = draw(1, 4, 5, 17), draw(3, 3, 17, 16)
         same_both_ways(lambda *a: mn.ops.conv(*a, padding=1), *arrays, tolerance=tolerance)
+
+
+def check_shared(random: np.random.Generator, dtype: str) -> None:
+    """Compare what is done in several parts only, and what threads tell each other by."""
+    a, b = (random.normal(size=(20, 17)).astype(dtype) for _ in range(2))
+    bias, out = random.normal(size=20).astype(dtype), np.empty((20, 20), dtype)
+    with pytest.MonkeyPatch.context() as patch, sharing(2):
+        patch.setattr(team, "LEAST", 1e-9)
+        patch.setattr(team, "cores", lambda: 2)
+        same_both_ways(mn.ops.ramp, a)
+        same_both_ways(mn.ops.add, a, b)
+        same_both_ways(lambda *x: mn.ops.batch_norm(*x)[0], a, b[0], b[1])
+        product.multiplied(a, b.T, out, bias, True)
+        same(out, np.maximum(a @ b.T + bias, 0))
+    desk = np.zeros(2 * team.PLACE, np.int64)
+    desk[0] = 3
+    assert not team._watch(desk, 1, team.ORDERED, True)
+    assert not team._watch_or_sleep(desk, 1) and desk[team.PLACE] == team.ASLEEP
+
+
+def check_dense(random: np.random.Generator, dtype: str) -> None:
+    """Compare steps of a dense net that counts as a large one."""
+    x, y = random.normal(size=(5, 4)).astype(dtype), random.integers(0, 3, 5)
+    net = mn.Chain(9, mn.Ramp, 3, mn.Softmax, input=4).initialize(dtype=dtype)
+
+    def trained(_: Any) -> Any:
+        # A step finds out what the batches are like, the next ones are made by hand.
+        trainer = mn.Trainer(net, mn.Adam(0.1), threads=1)
+        losses = [trainer.step(x, y) for _ in range(3)]
+        return [np.array(losses, dtype), *map(np.array, trainer.net.arrays().values())]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dense_large, "MANY", 0)
+        for module in (dense_large, updater):
+            patch.setattr(module, "JOINED", 5)
+        same(*both(trained, x), {"float32": 1e-3, "float64": 1e-9}[dtype])
 
 
 def check_loss(random: np.random.Generator, dtype: str) -> None:
@@ -112,6 +151,8 @@ def main(has_blas: bool) -> None:
         check_ops(random, dtype)
         check_loss(random, dtype)
         check_optimizers(random, dtype)
+        check_shared(random, dtype)
+        check_dense(random, dtype)
     sys.setprofile(None)
     for family in compiled.FAMILIES:
         importlib.import_module(f"minnet.ops.compiled.{family}")

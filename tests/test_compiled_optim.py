@@ -174,7 +174,7 @@ def pieces(work: Updater) -> list[bool]:
     """Return, for every piece, whether a kernel would make its step."""
     with on():
         every = [piece for stretch in work._stretches for piece in stretch.pieces]
-        return [optim.compiled.takes(work.optimizer, piece) for piece in every]
+        return [optim.compiled.takes(work.optimizer, piece, piece.array) for piece in every]
 
 
 @pytest.mark.parametrize("optimizer", [SGD(), Adam(), AdamW()], ids=str)

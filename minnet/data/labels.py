@@ -75,8 +75,9 @@ def _are_positions(labels: Sequence[Label], y: Array) -> bool:
     """Tell whether an array holds labels that are their own positions: whole numbers from 0."""
     if y.ndim != 1 or y.dtype.kind not in "iu" or y.size == 0 or labels[0] != 0:
         return False
-    last = int(y.astype(np.uint64).max())  # as which negative numbers are huge
-    return last < len(labels) and all(label == i for i, label in enumerate(labels[: last + 1]))
+    # As unsigned ones, negative numbers are huge.
+    last = int((y.view(np.uint64) if y.dtype == np.int64 else y.astype(np.uint64)).max())
+    return last < len(labels) and tuple(labels[: last + 1]) == tuple(range(last + 1))
 
 
 def _values(y: Any) -> tuple[list[Any], Array | None]:

@@ -1,4 +1,4 @@
-"""Layers that move numbers without changing them: Flatten, Reshape and Transpose."""
+"""Layers that don't change numbers: Flatten, Reshape, Transpose, and one that does nothing."""
 
 from __future__ import annotations
 
@@ -137,3 +137,11 @@ def _whole_numbers(option: Any, what: str) -> tuple[int, ...]:
     ):
         raise SpecError(f"{what} must be a tuple of whole numbers, got {option!r}")
     return tuple(int(n) for n in option)
+
+
+@layer
+class Passed(Layer):
+    """Stands where a layer is computed elsewhere, so that all other paths stay what they are."""
+
+    def apply(self, x: Any, context: Context | None = None) -> Any:
+        return x

@@ -7,12 +7,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from ..autodiff import value
 from ..backend import array_module, device_of
 from ..buffers import Buffers
 from ..errors import MinnetError
-from ..layers import Constant, Conv, Deconv
+from ..layers import (
+    Add,
+    BatchNorm,
+    Constant,
+    Conv,
+    Deconv,
+    Flatten,
+    GlobalMeanPool,
+    Linear,
+    MaxPool,
+    Ramp,
+    Softmax,
+)
 from ..layers.base import Layer, walk
+from ..layers.shape import Passed
+from ..ops import compiled
 from ..threads import available_threads, divided, in_parts, sharing
 from .structure import Structure
 
@@ -23,11 +39,16 @@ Result = TypeVar("Result")
 # Threads with fewer microseconds of work than this spend them on waiting for Python's lock:
 # between two calls of NumPy only one of them can run.
 LEAST = 4500
+# From so many microseconds of work on compiled kernels share theirs among threads.
+FOR_TEAM = 40
 # What a multiplication by a weight takes, in microseconds on a common processor.
 MULTIPLICATION = 3e-5
 # Examples at a time for each thread, where that is free: what comes out of a convolution is
 # large, and soonest done where it fits the cache.
 AT_A_TIME = 128
+
+# Besides Conv, the layers whose work compiled kernels share, or that have little.
+WITH_KERNELS = Add, BatchNorm, Flatten, GlobalMeanPool, Linear, MaxPool, Passed, Ramp, Softmax
 
 _NOTHING = nullcontext()
 
@@ -67,11 +88,18 @@ class Hands:
         return available_threads() if self._threads is None else self._threads
 
     def divide(self, batch: Any, work: Work) -> Division:
-        """Return how the threads share the work on a batch."""
+        """Return how the threads share the work on a batch.
+
+        Nets without convolutions are mostly products of large matrices, which are better
+        shared themselves; so are those of layers whose work compiled kernels share.
+        """
         count = count_of(batch)
-        parts = min(count, int(count * work.of(batch) / LEAST))
+        time = count * work.of(batch)
+        has_team = time >= FOR_TEAM and self.threads > 1 and compiled.reason_not() is None
+        is_divided = work.is_convolutional and not (has_team and work.is_of_kernels)
+        parts = min(count, int(time / LEAST)) if is_divided else 1
         threads = min(parts, self.threads) if parts > 1 else 1
-        self._are_busy = self._are_busy or threads > 1
+        self._are_busy = self._are_busy or threads > 1 or has_team
         if work.is_independent and threads > 1:
             return Division(divided(count, threads), 1)
         return Division([slice(0, count)], self._inside())
@@ -83,6 +111,11 @@ class Hands:
         ours: where ours are at work in every step, what lies between is theirs as well.
         """
         return self.threads if self._are_busy else 1
+
+    def inside(self, batch: Any, work: Work) -> AbstractContextManager[None]:
+        """Have the large ops of work that is not divided shared by these threads."""
+        self.divide(batch, work)
+        return self.between()
 
     def between(self) -> AbstractContextManager[None]:
         """Have what is done between divided batches done by these threads as well."""
@@ -128,6 +161,7 @@ class Work:
         self._layers, self._passes = list(layers), passes
         leaves = [leaf for layer in self._layers for _, leaf in walk(layer)]
         self.is_convolutional = any(isinstance(leaf, Conv | Deconv) for leaf in leaves)
+        self.is_of_kernels = all(map(_shares_its_work, leaves))
         # A Constant gives one example for all, which would be there once for each part.
         self.is_independent = is_independent and not any(
             isinstance(leaf, Constant) for leaf in leaves
@@ -135,12 +169,8 @@ class Work:
         self._known: dict[Any, float] = {}
 
     def of(self, batch: Any) -> float:
-        """Return how many microseconds a thread takes for an example; 0 if it is not to be shared.
-
-        Nets without convolutions are mostly products of large matrices, which BLAS shares better;
-        a GPU divides the work by itself.
-        """
-        if not self.is_convolutional or not is_on_host(batch):
+        """Return how many microseconds a thread takes for an example; 0 on a GPU."""
+        if not is_on_host(batch):
             return 0.0
         shape, key = _example_shape(batch)
         if key not in self._known:
@@ -150,6 +180,13 @@ class Work:
                 count = 0
             self._known[key] = count * self._passes * MULTIPLICATION
         return self._known[key]
+
+
+def _shares_its_work(layer: Layer) -> bool:
+    """Tell whether compiled kernels share the work of a layer, if it is much."""
+    if isinstance(layer, Conv):
+        return layer.groups == 1 and np.max(layer.dilation) == 1
+    return isinstance(layer, WITH_KERNELS)
 
 
 def multiplications(layers: Iterable[Layer], shape: Any) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from ..autodiff import record
 from ..backend import Array
 from ..buffers import new_array
+from ..threads import sharers
 from . import compiled, gpu
 from .inputs import array
 
@@ -77,7 +78,10 @@ def ramp(x: Any) -> Any:
     if gpu.takes(a):
         y = gpu.activation.ramp(a)
         return record(y, (x, lambda g: gpu.activation.ramp_gradient(g, y)))
-    data = np.maximum(a, 0, out=new_array(a.shape, a.dtype, a))
+    if sharers() > 1 and compiled.takes(a):
+        data = compiled.activation.ramp(a)
+    else:
+        data = np.maximum(a, 0, out=new_array(a.shape, a.dtype, a))
 
     def backward(g: Array) -> Any:
         if compiled.takes(g, data):

@@ -8,16 +8,46 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, array_module
-from . import gpu
+from ..buffers import new_array
+from ..threads import sharers
+from . import compiled, gpu
 
-__all__ = ["product", "sum_of_rows"]
+__all__ = ["product", "product_into", "sum_of_rows"]
+
+# Products of at least so many multiplications may be shared among threads.
+MANY = 1 << 20
 
 
 def product(a: Array, b: Array) -> Any:
     """Return the product of two matrices."""
     if isinstance(a, np.ndarray):
+        if sharers() > 1 and a.size * b.shape[1] >= MANY and compiled.takes(a, b):
+            return product_into(a, b, new_array((a.shape[0], b.shape[1]), a.dtype))
         return a.dot(b)  # for two matrices the same as @, and quicker where they are small
     return gpu.product.dot(a, b)
+
+
+def product_into(
+    a: Array, b: Array, out: Array, bias: Array | None = None, is_ramp: bool = False
+) -> Array:
+    """Write the product of two matrices on the CPU, which threads may share, and return it.
+
+    Parameters
+    ----------
+    a, b, out
+        The matrices.
+    bias
+        What to add to each row.
+    is_ramp
+        Whether to put 0 in place of what is negative then.
+    """
+    if compiled.takes(out, a, b):
+        compiled.product.multiplied(a, b, out, bias, is_ramp)
+        return out
+    np.dot(a, b, out)
+    if bias is not None:
+        out += bias
+    return np.maximum(out, 0, out=out) if is_ramp else out
 
 
 def sum_of_rows(a: Array) -> Array:

@@ -110,6 +110,11 @@ class Wide:
         """Return the images each thread is to work on, given what a position costs."""
         return shares(self.sweep.shape[0], self.sweep.count * cost / 1000)
 
+    def parts(self, cost: float) -> int:
+        """Return among how many threads a compiled kernel shares its work: by whole images."""
+        time = self.sweep.count * cost / 1000
+        return min(self.sweep.shape[0], compiled.team.parts(time))
+
     def tiles(self, part: slice, itemsize: int) -> Iterator[slice]:
         """Yield the images to work on at a time, of some."""
         images = max(1, TILE // (math.prod(self.shape) * itemsize))
@@ -239,10 +244,12 @@ def correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Ar
     y = new_array((len(a), math.prod(wide.shape[:2]), matrix.shape[1]), dtype)
     row = np.empty(0, dtype) if bias is None else np.tile(bias, wide.together)
 
+    if wide.costs is COMPILED:
+        parts = wide.parts(wide.correlate_cost)
+        compiled.windows.correlate(images, matrix, row, y.reshape(-1, matrix.shape[1]), wide, parts)
+        return y.reshape(len(a), *sweep.positions, wide.outputs)
+
     def work(part: slice) -> None:
-        if wide.costs is COMPILED:
-            into = y[part].reshape(-1, matrix.shape[1])
-            return compiled.windows.correlate(images[part], matrix, row, into, wide)  # type: ignore[no-any-return]
         for tile in wide.tiles(part, dtype.itemsize):
             rows = wide.gathered(images[tile], dtype)
             np.matmul(rows, matrix, out=y[tile].reshape(len(rows), -1))
@@ -263,12 +270,8 @@ def correlate_and_pool(
     row = np.empty(0, a.dtype) if bias is None else np.tile(bias, wide.together)
     y = new_array((len(a), *pool.positions, w.shape[-1]), a.dtype)
     winner = new_array(y.shape, np.uint8)
-
-    def work(part: slice) -> None:
-        into = y[part], winner[part]
-        compiled.windows.correlate_and_pool(a[part], matrix, row, *into, wide, pool)
-
-    in_parts(work, wide.shares(wide.correlate_cost))
+    parts = wide.parts(wide.correlate_cost)
+    compiled.windows.correlate_and_pool(a, matrix, row, y, winner, wide, pool, parts)
     return y, winner
 
 
@@ -281,16 +284,18 @@ def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
 
     def work(part: slice) -> Array:
         total = np.zeros((math.prod(wide.shape[2:]), columns), dtype)
-        if wide.costs is COMPILED:
-            some = slopes[part].reshape(-1, columns)
-            compiled.windows.weight_gradient(images[part], some, total, wide)
-            return total
         for tile in wide.tiles(part, dtype.itemsize):
             rows = wide.gathered(images[tile], dtype)
             total += rows.T @ slopes[tile].reshape(-1, columns)
         return total
 
-    total, *others = in_parts(work, wide.shares(wide.correlate_cost))
+    if wide.costs is COMPILED:
+        parts = wide.parts(wide.correlate_cost)
+        totals = np.empty((parts, math.prod(wide.shape[2:]), columns), dtype)
+        compiled.windows.weight_gradient(images, slopes.reshape(-1, columns), totals, wide, parts)
+        total, *others = totals
+    else:
+        total, *others = in_parts(work, wide.shares(wide.correlate_cost))
     for other in others:
         total += other
     return wide.folded(total).reshape(*sweep.window, a.shape[-1], wide.outputs)
@@ -315,10 +320,12 @@ def _spread_by_adding(g: Array, w: Array, wide: Wide) -> Array:
     # The compiled kernel needs no padding around the images.
     total = new_array(wide.sweep.shape if is_compiled else wide.sweep.padded_shape, dtype)
 
+    if is_compiled:
+        parts = wide.parts(wide.spread_cost)
+        compiled.windows.spread(slopes.reshape(-1, len(matrix)), matrix, total, wide, parts)
+        return total
+
     def work(part: slice) -> None:
-        if is_compiled:
-            some = slopes[part].reshape(-1, len(matrix))
-            return compiled.windows.spread(some, matrix, total[part], wide)  # type: ignore[no-any-return]
         total[part].fill(0)
         for tile in wide.tiles(part, total.itemsize):
             columns = slopes[tile].reshape(-1, len(matrix))
@@ -326,4 +333,4 @@ def _spread_by_adding(g: Array, w: Array, wide: Wide) -> Array:
             wide.scatter(np.matmul(columns, matrix, out=rows), total[tile])
 
     in_parts(work, wide.shares(wide.spread_cost))
-    return total if is_compiled else wide.sweep.crop(total)
+    return wide.sweep.crop(total)

@@ -24,7 +24,6 @@ import numpy as np
 
 from ..backend import Array, Shape
 from ..buffers import new_array
-from ..threads import in_parts, shares
 from . import compiled
 from .sweep import Sweep
 
@@ -69,11 +68,8 @@ def correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Ar
     y = new_array((len(a), *sweep.positions, w.shape[-1]), dtype)
 
     where, some = _tiles(sweep, w.shape[2:], dtype)
-
-    def work(part: slice) -> None:
-        compiled.winograd.correlate(a[part], weight, row, y[part], where, some)
-
-    in_parts(work, shares(len(a), len(a) * _cost(sweep, w.shape[-1]) / 1000))
+    parts = compiled.team.parts(len(a) * _cost(sweep, w.shape[-1]) / 1000)
+    compiled.winograd.correlate(a, weight, row, y, where, some, parts)
     return y
 
 
@@ -82,13 +78,10 @@ def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     a, g, dtype = np.ascontiguousarray(a), np.ascontiguousarray(g), a.dtype
     channels, outputs = a.shape[-1], g.shape[-1]
     where, some = _tiles(sweep, (channels, outputs), dtype)
-
-    def work(part: slice) -> Array:
-        total = np.zeros((36, channels, outputs), dtype)
-        compiled.winograd.weight_gradient(a[part], g[part], total, where, some)
-        return total
-
-    total, *others = in_parts(work, shares(len(a), len(a) * _cost(sweep, outputs) / 1000))
+    parts = compiled.team.parts(len(a) * _cost(sweep, outputs) / 1000)
+    totals = np.empty((parts, 36, channels, outputs), dtype)
+    compiled.winograd.weight_gradient(a, g, totals, where, some, parts)
+    total, *others = totals
     for other in others:
         total += other
     matrix, total = _at_points(dtype), total.reshape(6, 6, channels, outputs)

@@ -1,22 +1,43 @@
-"""The whole step of an optimizer, compiled: once over memory, from the gradient to the new weights.
+"""The step of an optimizer, compiled: once over memory, from all gradients to the new weights.
 
 It does for each element what `Updater` does array by array with NumPy, with L2 and decay.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..backend import Array
+import numpy as np
+
 from ..ops import compiled
 from .fading import least
 from .optimizers import SGD, Adam, AdamW, Optimizer
+from .product import Product
 from .stretch import Piece
 
-__all__ = ["takes", "update"]
+__all__ = ["Job", "takes", "takes_product", "update"]
+
+# What the step of an element takes, in microseconds on a common processor.
+ELEMENT = 0.0007
+# Bytes of a product to make at a time, and of how many examples at most: with more of them, to
+# begin a product again and again costs more than to fetch it from memory.
+ROOM, MOST = 1 << 16, 64
+# Infinity as a whole number, and what leaves out the sign of another.
+BITS = {
+    np.dtype(np.float32): np.array([0x7F800000, 0x7FFFFFFF], np.int32),
+    np.dtype(np.float64): np.array([0x7FF << 52, (1 << 63) - 1], np.int64),
+}
 
 
-def takes(optimizer: Optimizer, piece: Piece) -> bool:
+class Job(NamedTuple):
+    """A piece to make the step of, its flat gradient or `Product`, and which step it is, from 1."""
+
+    piece: Piece
+    gradient: Any
+    number: int
+
+
+def takes(optimizer: Optimizer, piece: Piece, gradient: Any) -> bool:
     """Tell whether a kernel can make the step: of Adam or SGD, the same multiplier everywhere.
 
     Arrays that are written to where they are read are left to NumPy: compiled loops can't
@@ -27,47 +48,80 @@ def takes(optimizer: Optimizer, piece: Piece) -> bool:
         and isinstance(piece.multiplier, float)
         and piece.mask is None
         and piece.into is not piece.array
-        and compiled.takes(piece.array, piece.into)
         and piece.array.flags.c_contiguous
+        and type(piece.array) is np.ndarray
+        and (type(gradient) is Product or gradient.flags.c_contiguous)
+        and gradient.dtype == piece.array.dtype
+        and piece.array.dtype in BITS
     )
 
 
-def update(
-    optimizer: Optimizer,
-    piece: Piece,
-    gradient: Array,
-    count: int,
-    rate: float,
-    shrink: float,
-) -> None:
-    """Make the step of a piece.
+def takes_product(optimizer: Optimizer, piece: Piece, product: Product) -> bool:
+    """Tell whether a kernel can make the step of a product that is not made yet."""
+    return (
+        len(product.d) <= MOST
+        and piece.array.size == product.room.size
+        and product.x.flags.c_contiguous
+        and compiled.takes(piece.array)
+        and takes(optimizer, piece, product)
+    )
+
+
+def update(optimizer: Optimizer, jobs: list[Job], rate: float, shrink: float, checks: bool) -> bool:
+    """Make the step of all pieces; with `checks` only if all gradients are finite, and tell.
 
     Parameters
     ----------
-    optimizer, piece, gradient
-        What to do, with which arrays, of which gradient.
-    count
-        Which step it is, from 1.
+    optimizer, jobs
+        What to do, with which arrays, all of one dtype.
     rate
         The learning rate.
     shrink
-        What to multiply the gradient with.
+        What to multiply gradients with.
+    checks
+        Whether to look at the gradients; products are known to be finite.
     """
-    from . import steps  # here, since that loads Numba
+    from ..ops.compiled.product import address  # here, since that loads Numba
+    from ..ops.compiled.team import parts, share_stages
+    from . import steps
 
-    assert isinstance(piece.multiplier, float)
-    exact = gradient.dtype.type
+    dtype = jobs[0].piece.array.dtype
+    table = np.array([_row(optimizer, job) for job in jobs], np.int64)
+    numbers = np.array([_numbers(optimizer, job, rate, shrink) for job in jobs], dtype)
+    count = parts(sum(job.piece.array.size for job in jobs) * ELEMENT)
+    bad = np.zeros(count, np.int64)
+    share_stages(count, steps.step, address(dtype), table, numbers, BITS[dtype], checks, bad)
+    return not bad.any()
+
+
+def _row(optimizer: Optimizer, job: Job) -> list[int]:
+    """Return what `steps.step` is told of a job: see `steps.COLUMNS`."""
+    piece, gradient, _ = job
+    kind = 0 if isinstance(optimizer, Adam) else 1 if piece.state else 2
+    if piece.places is None:
+        arrays = piece.array, piece.into, *piece.state.values()
+        piece.places = [array.ctypes.data for array in arrays]
+    array, into, *states = piece.places
+    states += [0] * (2 - len(states))
+    if not isinstance(gradient, Product):
+        return [kind, piece.array.size, array, into, gradient.ctypes.data, *states, 0, 0, 0, 0, 1]
+    x, d, room = gradient.x, gradient.d, gradient.room
+    # Near the processor, but not a few.
+    rows = max(ROOM // int(d.shape[1] * d.itemsize), 2 * len(d))
+    product = rows, x.ctypes.data, d.ctypes.data, len(d), d.shape[1]
+    return [kind, piece.array.size, array, into, room.ctypes.data, *states, *product]
+
+
+def _numbers(optimizer: Optimizer, job: Job, rate: float, shrink: float) -> list[float]:
+    """Return the numbers that the step of a job takes."""
+    piece: Any = job.piece
     factor, decay = rate * piece.multiplier, abs(piece.multiplier) * rate * piece.decay
-    common = [exact(x) for x in (shrink, piece.l2, decay, least(gradient.dtype))]
-    arrays = [a.reshape(-1) for a in (piece.array, piece.into, gradient, *piece.state.values())]
+    own: tuple[float, float, float, float] = (factor, 0.0, 0.0, 0.0)
     if isinstance(optimizer, Adam):
         # See `Adam._divided` for what is divided by what.
-        mean, root = optimizer.corrections(count)
-        own = [optimizer.beta1, optimizer.beta2, optimizer.epsilon / root, mean / root * factor]
-        step: Any = steps.adam
+        mean, root = optimizer.corrections(job.number)
+        own = optimizer.beta1, optimizer.beta2, optimizer.epsilon / root, mean / root * factor
     elif isinstance(optimizer, SGD) and optimizer.momentum:
         way = (optimizer.momentum * factor, factor) if optimizer.nesterov else (factor, 0.0)
-        own, step = [optimizer.momentum, *way], steps.momentum
-    else:
-        own, step = [factor], steps.plain
-    step(*arrays, *map(exact, own), *common)
+        own = optimizer.momentum, *way, 0.0
+    return [shrink, piece.l2, decay, least(piece.array.dtype), *own]

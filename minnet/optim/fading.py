@@ -60,5 +60,11 @@ def without_traces(fading: Array, factor: float, count: int) -> None:
     """
     if not isinstance(fading, np.ndarray) or factor == 0:
         return
-    if count % max(1, int(math.log(FADED) / math.log(factor))) == 0:
+    if count % _steps_between(factor) == 0:
         fading[np.abs(fading) < least(fading.dtype)] = 0
+
+
+@functools.cache
+def _steps_between(factor: float) -> int:
+    """Return after how many steps to look again for what has faded."""
+    return max(1, int(math.log(FADED) / math.log(factor)))

@@ -63,6 +63,7 @@ class Piece:
     mask: Array | None
     decay: float
     l2: float
+    places: list[int] | None = None  # where array, into and state are in memory, once asked for
 
 
 class Stretch:
@@ -144,6 +145,8 @@ class Stretch:
             one.count += 1
         for piece in self.pieces:
             piece.array, piece.into = piece.into, piece.array
+            if piece.places is not None:
+                piece.places[:2] = piece.places[1], piece.places[0]
 
 
 def stretches(trained: Iterable[Trained], together: int, piece: int) -> list[Stretch]:

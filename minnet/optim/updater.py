@@ -13,12 +13,15 @@ from ..checks import number
 from ..errors import NonFiniteError, PathError, ShapeError, SpecError
 from ..layers.base import Layer, Path, dotted
 from ..multipliers import Rules, resolve
+from ..ops import compiled as kernels
 from ..progress import Progress
 from . import compiled
+from .flat import is_finite
 from .optimizers import Optimizer
+from .product import Product
 from .stretch import Piece, Stretch, Trained, stretches
 
-__all__ = ["Updater"]
+__all__ = ["JOINED", "Updater"]
 
 # Elements updated at a time: enough that the calls cost little, few enough for the cache that
 # the processor's cores share.
@@ -172,24 +175,77 @@ class Updater:
         """Return gradients as `update` takes them, or raise what `step` would raise of them."""
         return [stretch.gradient(gradients) for stretch in self._stretches]
 
-    def update(self, flat: Sequence[Array], progress: Progress, ok: Any = None) -> None:
+    def flat_with(self, flat: Sequence[Array], products: Mapping[Path, Product]) -> list[Any]:
+        """Return such gradients with some that are not made yet in their places.
+
+        Each of these has to be of an array of more than `JOINED` elements.
+        """
+        return [
+            products.get(stretch.members[0].path, gradient)
+            for stretch, gradient in zip(self._stretches, flat, strict=True)
+        ]
+
+    def update(
+        self, flat: Sequence[Any], progress: Progress, ok: Any = None, checks: bool = False
+    ) -> bool:
         """Make the step of gradients that `flat` returned; on a GPU, unless `ok` there is False.
 
-        Then neither what was to be read nor what was to be written is touched.
+        Then neither what was to be read nor what was to be written is touched. With `checks`,
+        which is of the CPU, that is so as well where not all gradients are finite; False says so.
         """
-        if flat and not isinstance(flat[0], np.ndarray):
-            return self._update_on_gpu(flat, progress, ok)
+        if flat and not isinstance(flat[0], np.ndarray | Product):
+            self._update_on_gpu(flat, progress, ok)
+            return True
+        flat = self._made(flat)
+        if checks and self.optimizer.clip_norm is not None:
+            if not all(map(is_finite, flat)):
+                return False
+            checks = False
         rate, shrink = self._rate(progress), self._shrink(flat)
-        for stretch, gradient in zip(self._stretches, flat, strict=True):
-            count = stretch.count + 1
-            for piece in stretch.pieces:
-                part = self._clipped(gradient[piece.span], piece.mask)
-                if compiled.takes(self.optimizer, piece):
-                    compiled.update(self.optimizer, piece, part, count, rate, shrink)
-                    continue
-                self._update(piece, part if shrink == 1 else part * shrink, count, rate)
+        jobs, others = self._jobs(flat)
+        if checks and not all(is_finite(job.gradient) for job in others):
+            return False
+        if jobs and not compiled.update(self.optimizer, jobs, rate, shrink, checks):
+            return False
+        for piece, gradient, count in others:
+            part = self._clipped(gradient, piece.mask)
+            self._update(piece, part if shrink == 1 else part * shrink, count, rate)
         for stretch in self._stretches:
             stretch.stepped()
+        return True
+
+    def _jobs(self, flat: Sequence[Any]) -> tuple[list[compiled.Job], list[compiled.Job]]:
+        """Return the pieces whose step a compiled kernel makes, and the others."""
+        jobs, others = [], []
+        largest: Any = max((stretch.array for stretch in self._stretches), key=np.size, default=0)
+        has_kernels = kernels.takes(largest)
+        for stretch, gradient in zip(self._stretches, flat, strict=True):
+            for piece in stretch.pieces:
+                part: Any = gradient if isinstance(gradient, Product) else gradient[piece.span]
+                job = compiled.Job(piece, part, stretch.count + 1)
+                if (
+                    has_kernels
+                    and piece.array.dtype == largest.dtype
+                    and compiled.takes(self.optimizer, piece, part)
+                ):
+                    if self.optimizer.clip_value is not None:
+                        job = job._replace(gradient=self._clipped(part, None))
+                    jobs.append(job)
+                else:
+                    others.append(job)
+        return jobs, others
+
+    def _made(self, flat: Sequence[Any]) -> list[Any]:
+        """Return gradients, of which those are made that no step makes in passing."""
+        optimizer = self.optimizer
+        is_clipped = optimizer.clip_value is not None or optimizer.clip_norm is not None
+        return [
+            gradient.made()
+            if isinstance(gradient, Product)
+            and (is_clipped or not compiled.takes_product(optimizer, stretch.pieces[0], gradient))
+            else gradient
+            for stretch, gradient in zip(self._stretches, flat, strict=True)
+        ]
 
     def _update_on_gpu(self, flat: Sequence[Array], progress: Progress, ok: Any) -> None:
         """Make the step without waiting for the GPU, in one launch for each stretch."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,13 +14,7 @@ from ..layers.base import Context, Path, walk
 from ..net import Net
 from ..net.inner import tapped
 
-__all__ = ["all_finite", "check_counts", "check_initialized", "is_finite", "where_not_finite"]
-
-
-def is_finite(array: Array) -> bool:
-    """Tell whether all of an array is finite."""
-    # A sum of squares is quick, but may overflow where every element is finite.
-    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
+__all__ = ["all_finite", "check_counts", "check_initialized", "where_not_finite"]
 
 
 def all_finite(arrays: Sequence[Array]) -> bool:
@@ -48,6 +41,8 @@ def check_initialized(net: Net) -> None:
 
 
 def check_counts(inputs: Any, targets: Any) -> None:
+    if type(inputs) is type(targets) is np.ndarray and len(inputs) == len(targets) > 0:
+        return  # at once: every small step comes by here
     parts = (inputs, targets)
     several = [part.values() if isinstance(part, dict) else (part,) for part in parts]
     counts = [len(part) for parts in several for part in parts]

@@ -33,17 +33,15 @@ from ..autodiff import value
 from ..backend import Array, Shape
 from ..layers import Linear, Ramp, Tanh
 from ..layers.base import Layer, Path
+from ..layers.shape import Passed
 from ..net import Chain, Net
 from ..ops import compiled
 from ..optim.flat import packed
-from .objective import Objective, Passed
+from ..optim.product import Product
+from .objective import Objective
 
 __all__ = ["Dense"]
 
-# Gradients of at least so many numbers are not looked at one by one where a bound tells enough.
-MANY = 1 << 16
-# A number of float32 whose square is below this is finite, and the sums on the way to it, too.
-BOUND = 1e70
 # Memory is kept for batches of so many shapes: that of most, and that of the last in a round.
 SHAPES = 2
 
@@ -154,7 +152,12 @@ class Dense:
         The gradients by the arrays that are trained, written to anew in every step.
     are_finite
         Whether those of the last step are known to be finite, without looking at each.
+    products
+        Those of the last step that are not made yet, and so not in `gradients`.
     """
+
+    is_large = False
+    products: dict[Path, Product]
 
     def __init__(self, units: list[Unit], gradients: dict[Path, Array]) -> None:
         self.units, self.gradients = units, gradients
@@ -164,8 +167,7 @@ class Dense:
         self.dtype = value(units[0].weight).dtype
         self.classes = value(units[-1].weight).shape[1]
         self._memories: dict[Shape, Memory] = {}
-        self._are_many = sum(gradient.size for gradient in gradients.values()) >= MANY
-        self.are_finite = False
+        self.are_finite, self.products = False, {}
 
     @classmethod
     def of(cls, net: Net, objective: Objective, arrays: Mapping[Path, Array]) -> Dense | None:
@@ -190,7 +192,12 @@ class Dense:
             and len({array.dtype for array in there}) == 1
             and there[0].dtype in (np.float32, np.float64)
         )
-        return cls(units, packed(arrays)) if fits else None
+        if not fits:
+            return None
+        from .dense_large import LargeDense
+
+        gradients = packed(arrays)
+        return (LargeDense if LargeDense.suits(units, gradients) else cls)(units, gradients)
 
     def make_room(self, features: Any) -> None:
         """Get ready for batches like this one, which has gone through the ops."""
@@ -215,14 +222,8 @@ class Dense:
         """Return the loss and the outputs of a batch, and leave the gradients in `gradients`."""
         memory = self._memories[features.shape]
         outputs = [*memory.outputs, np.empty(memory.powers.shape, self.dtype)]
-        x = features
-        for unit, output in zip(self.units, outputs, strict=True):
-            x.dot(value(unit.weight), output)
-            if unit.bias is not None:
-                np.add(output, value(unit.bias), out=output)
-            if unit.activation is not None:
-                unit.activation.apply(output)
-            x = output
+        self._forward(features, outputs)
+        x = outputs[-1]
         if compiled.takes(features, x):
             loss = compiled.loss.cross_entropy(x, targets, memory.gradients[-1])
         else:
@@ -230,29 +231,29 @@ class Dense:
         self._back([features, *outputs], memory)
         return loss, x
 
+    def _forward(self, x: Array, outputs: list[Array]) -> None:
+        """Write the output of each unit."""
+        for unit, output in zip(self.units, outputs, strict=True):
+            x.dot(value(unit.weight), output)
+            if unit.bias is not None:
+                np.add(output, value(unit.bias), out=output)
+            if unit.activation is not None:
+                unit.activation.apply(output)
+            x = output
+
     def _back(self, outputs: list[Array], memory: Memory) -> None:
         """Send the gradient that is in memory back from the top."""
-        d, greatest = memory.gradients[-1], 0.0
+        d = memory.gradients[-1]
         for i in range(len(self.units) - 1, -1, -1):
             unit, x = self.units[i], outputs[i]
             if unit.activation is not None:
                 unit.activation.back(d, outputs[i + 1], memory.slopes[i])
-            if self._are_many:
-                # No element of x.T @ d is larger than the lengths of x and d multiplied (Cauchy
-                # and Schwarz); nor is a sum of d than the lengths of a row of ones and d.
-                greatest += max(_squares(x), len(d)) * _squares(d)
             if unit.by_weight is not None:
                 x.T.dot(d, unit.by_weight)
             if unit.by_bias is not None:
                 memory.ones.dot(d, unit.by_bias)
             if i:
                 d = d.dot(value(unit.weight).T, memory.gradients[i - 1])
-        self.are_finite = self._are_many and greatest < BOUND
-
-
-def _squares(a: Array) -> float:
-    """Return the sum of squares; infinite or NaN if anything in an array is."""
-    return float(np.vdot(a, a))
 
 
 def _cross_entropy(scores: Array, targets: Array, memory: Memory) -> float:

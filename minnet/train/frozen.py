@@ -12,13 +12,13 @@ from ..backend.devices import explained
 from ..errors import MinnetError
 from ..layers import Dropout
 from ..layers.base import Layer, Path, walk
+from ..layers.shape import Passed
 from ..net import Chain, Graph, Net
 from ..net.chain import pools_first
 from ..net.pooled import pooled_at_once
 from ..net.threaded import Hands, Work, multiplications
 from ..net.wiring import head, needed_by
 from ..ops import compiled
-from .objective import Passed
 
 __all__ = ["Bottom", "without_frozen_dropout"]
 

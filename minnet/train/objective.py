@@ -15,10 +15,11 @@ from ..data import ClassDecoder, check_finite
 from ..data.rows import LABELS, as_rows
 from ..errors import DataError, SpecError
 from ..layers import LogSoftmax, Sigmoid, Softmax
-from ..layers.base import Context, Layer, Path, layer
+from ..layers.base import Layer, Path
+from ..layers.shape import Passed
 from ..net import Graph, Net
 
-__all__ = ["LOSSES", "Goal", "LossSpec", "Objective", "Passed", "choose_objective"]
+__all__ = ["LOSSES", "Goal", "LossSpec", "Objective", "choose_objective"]
 
 LossFunction: TypeAlias = Callable[[Any, Any], Any]
 LossSpec: TypeAlias = "str | LossFunction | Mapping[str, str | LossFunction] | None"
@@ -34,14 +35,6 @@ FOLDED: dict[str, tuple[type[Layer], ...]] = {
     "cross_entropy": (Softmax, LogSoftmax),
     "binary_cross_entropy": (Sigmoid,),
 }
-
-
-@layer
-class Passed(Layer):
-    """Stands where a layer is computed elsewhere, so that all other paths stay what they are."""
-
-    def apply(self, x: Any, context: Context | None = None) -> Any:
-        return x
 
 
 @dataclass(frozen=True)

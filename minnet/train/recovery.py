@@ -13,8 +13,9 @@ from ..errors import NonFiniteError
 from ..layers.base import Path
 from ..net import Net
 from ..optim import Updater
+from ..optim.flat import is_finite
 from ..progress import Progress
-from .checks import all_finite, is_finite, where_not_finite
+from .checks import all_finite, where_not_finite
 from .objective import Objective
 from .watch import Watch
 

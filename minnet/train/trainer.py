@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ from ..net import Net
 from ..net.place import returned
 from ..net.threaded import Hands, join
 from ..optim import Adam, Optimizer, Updater
-from ..optim.flat import packed
+from ..optim.flat import is_finite, packed
 from ..progress import Progress
 from .capture import Capture
-from .checks import check_counts, check_initialized, is_finite
+from .checks import check_counts, check_initialized
 from .dense import Dense
 from .feed import encoded
 from .frozen import Bottom, without_frozen_dropout
@@ -36,6 +37,8 @@ from .room import updating
 from .watch import Watch
 
 __all__ = ["Trainer"]
+
+_NOTHING = nullcontext()
 
 
 class Trainer(Passes, Recovery):
@@ -296,7 +299,8 @@ class Trainer(Passes, Recovery):
         # Whatever becomes infinite or NaN is reported.
         with np.errstate(all="ignore"), products(self.precision):
             if self._dense is not None and self._dense.takes(features, targets):
-                loss, outputs = self._dense(features, targets)
+                with self._hands.inside(features, self._work) if self._dense.is_large else _NOTHING:
+                    loss, outputs = self._dense(features, targets)
                 found, state = self._dense.gradients, self._state
             else:
                 passes = self._tried(features, targets)
@@ -324,18 +328,16 @@ class Trainer(Passes, Recovery):
         flat = self._flat(found)
         dense = self._dense
         is_fine = dense is not None and found is dense.gradients and dense.are_finite
-        if self._watch is None and not is_fine and not all(map(is_finite, flat)):
-            # The backward pass came by the last one first.
-            path = next(path for path in reversed(found) if not is_finite(found[path]))
-            raise self._not_finite("its gradient is", path)
-        arrays, spare = self._arrays, self._before
+        arrays, spare, is_made = self._arrays, self._before, True
         try:
             ok = None if self._watch is None else self._watch.ok
             if self._half is None:
-                self._updater.update(flat, self.progress, ok)
+                checks = self._watch is None and not is_fine
+                is_made = self._updater.update(flat, self.progress, ok, checks)
             else:
                 self._half.update(self._updater, flat, self.progress, ok, spare, arrays)
-            self._show(spare, arrays)
+            if is_made:
+                self._show(spare, arrays)
         except NonFiniteError as error:  # a length beyond what floats hold
             raise self._not_finite("its gradient is", error.path) from None
         except BaseException:  # Ctrl-C, too, leaves no step half made
@@ -345,11 +347,14 @@ class Trainer(Passes, Recovery):
             self._use()
             self._state_before = self._state
             raise
+        if not is_made:  # the backward pass came by the last one first
+            path = next(path for path in reversed(found) if not is_finite(found[path]))
+            raise self._not_finite("its gradient is", path)
 
-    def _flat(self, found: dict[Path, Array]) -> list[Array]:
+    def _flat(self, found: dict[Path, Array]) -> list[Any]:
         """Return gradients as the updater takes them: those of a dense net are always the same."""
         if self._dense is None or found is not self._dense.gradients:
             return self._updater.flat(found)
         if self._dense_flat is None:
             self._dense_flat = self._updater.flat(found)
-        return self._dense_flat
+        return self._updater.flat_with(self._dense_flat, self._dense.products)

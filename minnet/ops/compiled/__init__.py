@@ -18,7 +18,9 @@ import numpy as np
 
 __all__ = ["FAMILIES", "LEAST", "reason_not", "takes", "takes_pool"]
 
-FAMILIES = ("activation", "loss", "norm", "pool", "windows", "winograd")
+FAMILIES = (
+    "activation", "dense", "loss", "norm", "pool", "product", "team", "windows", "winograd"
+)  # fmt: skip
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 # Arrays of fewer elements are left to NumPy: programs with small nets never load Numba.
 LEAST = 1 << 11

@@ -6,10 +6,13 @@ be read, tried and stepped through as any other.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from ...backend import Array
 
@@ -18,7 +21,7 @@ try:
 except ImportError:
     numba = None
 
-__all__ = ["kernel", "moved", "numba", "unsigned"]
+__all__ = ["array_at", "kernel", "moved", "numba", "unsigned"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -68,6 +71,25 @@ def moved(target: Array, to: int, source: Array, start: int, count: int) -> None
     target[to : to + count] = source[start : start + count]
 
 
+def array_at(like: Array, place: int, size: int) -> Array:
+    """Return the flat array of so many numbers of a dtype that is at a place in memory.
+
+    Of that memory somebody else takes care.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minnet.ops.compiled.jit import array_at
+    >>> numbers = np.array([5.0, 6.0])
+    >>> array_at(numbers, numbers.ctypes.data, 2)
+    array([5., 6.])
+    """
+    if size == 0:
+        return np.empty(0, like.dtype)
+    there: Any = (ctypes.c_char * int(size * like.itemsize)).from_address(int(place))
+    return np.ndarray(int(size), like.dtype, there)
+
+
 if numba is not None:
     from numba.core import cgutils, types
     from numba.extending import intrinsic, overload
@@ -85,6 +107,17 @@ if numba is not None:
             return context.get_dummy_value()
 
         return types.void(target, to, source, start, count), generate
+
+    @intrinsic
+    def _pointer(typing, like, place):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, given):  # type: ignore[no-untyped-def]
+            return builder.inttoptr(given[1], context.get_value_type(signature.return_type))
+
+        return types.CPointer(like.dtype)(like, types.intp), generate  # type: ignore[attr-defined]
+
+    @overload(array_at, inline="always")
+    def _array_at(like, place, size):  # type: ignore[no-untyped-def]
+        return lambda like, place, size: numba.carray(_pointer(like, place), (size,))
 
     @overload(moved, inline="always")
     def _moved(target, to, source, start, count):  # type: ignore[no-untyped-def]

@@ -23,6 +23,7 @@ from .jit import kernel, unsigned
 from .pool import find_largest
 from .pool import moves as moves_of
 from .product import address, calling_products, product
+from .team import Turn, begin, end, share
 
 __all__ = ["correlate", "correlate_and_pool", "spread", "weight_gradient"]
 
@@ -30,7 +31,9 @@ __all__ = ["correlate", "correlate_and_pool", "spread", "weight_gradient"]
 ROOM = 1 << 19
 
 
-def correlate(images: Array, matrix: Array, bias: Array, y: Array, wide: Any) -> None:
+def correlate(
+    images: Array, matrix: Array, bias: Array, y: Array, wide: Any, parts: int = 1
+) -> None:
     """Write the product of the weight with what the windows see, plus a bias.
 
     Parameters
@@ -45,33 +48,43 @@ def correlate(images: Array, matrix: Array, bias: Array, y: Array, wide: Any) ->
         Of shape (N * OH * OW / P, P * outputs), to write to.
     wide
         The wide windows.
+    parts
+        Among how many threads to share the work.
     """
-    lines, windows, rows = _prepared(images, wide)
-    _correlate(address(y.dtype), lines, matrix, bias, y, windows, rows, _moves(wide))
+    lines, windows, rows = _prepared(images, wide, parts)
+    given = lines, matrix, bias, y, windows, rows, _moves(wide)
+    share(parts, _correlate, address(y.dtype), *given)
 
 
 def correlate_and_pool(
-    images: Array, matrix: Array, bias: Array, y: Array, winner: Array, wide: Any, sweep: Sweep
+    images: Array,
+    matrix: Array,
+    bias: Array,
+    y: Array,
+    winner: Array,
+    wide: Any,
+    sweep: Sweep,
+    parts: int = 1,
 ) -> None:
     """Write the largest of what `correlate` gives in each window of a sweep over that, and which.
 
     Parameters
     ----------
-    images, matrix, bias, wide
+    images, matrix, bias, wide, parts
         As in `correlate`, of images alone.
     y, winner
         What `pool.largest` gives, to write to.
     sweep
         How the pool's window moves.
     """
-    lines, windows, rows = _prepared(images, wide)
-    made = new_array((len(windows), *sweep.shape[1:]), y.dtype)
-    how = _moves(wide), moves_of(sweep)
-    parts = made, made.reshape(len(rows), -1), y, winner, windows, rows
-    _correlate_and_pool(address(y.dtype), lines, matrix, bias, *parts, *how)
+    lines, windows, rows = _prepared(images, wide, parts)
+    made = new_array((*windows.shape[:2], *sweep.shape[1:]), y.dtype)
+    rooms = made, made.reshape(*rows.shape[:2], -1), y, winner, windows, rows
+    given = lines, matrix, bias, *rooms, _moves(wide), moves_of(sweep)
+    share(parts, _correlate_and_pool, address(y.dtype), *given)
 
 
-def weight_gradient(images: Array, g: Array, total: Array, wide: Any) -> None:
+def weight_gradient(images: Array, g: Array, totals: Array, wide: Any, parts: int = 1) -> None:
     """Write the gradient of the weight of a wide window, from that of the output.
 
     Parameters
@@ -80,16 +93,16 @@ def weight_gradient(images: Array, g: Array, total: Array, wide: Any) -> None:
         As in `correlate`.
     g
         Of the shape of `y` there.
-    total
-        Of the shape of `matrix` there, to write to.
-    wide
-        The wide windows.
+    totals
+        Of the shape of `matrix` there for each part, to write to: their sum is the gradient.
+    wide, parts
+        As in `correlate`.
     """
-    lines, windows, rows = _prepared(images, wide)
-    _weight_gradient(address(g.dtype), lines, g, total, windows, rows, _moves(wide))
+    lines, windows, rows = _prepared(images, wide, parts)
+    share(parts, _weight_gradient, address(g.dtype), lines, g, totals, windows, rows, _moves(wide))
 
 
-def spread(g: Array, matrix: Array, images: Array, wide: Any) -> None:
+def spread(g: Array, matrix: Array, images: Array, wide: Any, parts: int = 1) -> None:
     """Write the sums of what all windows, each its multiple of the weight, add to the images.
 
     Parameters
@@ -100,20 +113,21 @@ def spread(g: Array, matrix: Array, images: Array, wide: Any) -> None:
         The transpose of that of `correlate`.
     images
         As in `correlate`, to write to.
-    wide
-        The wide windows.
+    wide, parts
+        As in `correlate`.
     """
-    lines, windows, rows = _prepared(images, wide)
-    _spread(address(g.dtype), g, matrix, lines, windows, rows, _moves(wide))
+    lines, windows, rows = _prepared(images, wide, parts)
+    share(parts, _spread, address(g.dtype), g, matrix, lines, windows, rows, _moves(wide))
 
 
-def _prepared(images: Array, wide: Any) -> tuple[Array, Array, Array]:
-    """Return images as lines, and room for the windows of some of them, also as rows."""
+def _prepared(images: Array, wide: Any, parts: int) -> tuple[Array, Array, Array]:
+    """Return images as lines, and for each part room for some images' windows, also as rows."""
     lines = np.ascontiguousarray(images).reshape(*images.shape[:2], -1)
-    some = max(1, min(len(images), ROOM // (math.prod(wide.shape) * images.itemsize)))
-    windows = new_array((some, *wide.shape), images.dtype)
+    most = -(-len(images) // parts)
+    some = max(1, min(most, ROOM // (math.prod(wide.shape) * images.itemsize)))
+    windows = new_array((parts, some, *wide.shape), images.dtype)
     down, across, window, run = wide.shape
-    return lines, windows, windows.reshape(some * down * across, window * run)
+    return lines, windows, windows.reshape(parts, some * down * across, window * run)
 
 
 def _moves(wide: Any) -> tuple[int, int, int, int]:
@@ -129,85 +143,102 @@ def _moves(wide: Any) -> tuple[int, int, int, int]:
 
 @calling_products
 def _correlate(
+    turn: Turn,
     where: int,
     lines: Array,
     matrix: Array,
     bias: Array,
     y: Array,
-    windows: Array,
-    rows: Array,
+    all_windows: Array,
+    all_rows: Array,
     moves: Sequence[int],
 ) -> None:
-    count, each = len(lines), windows.shape[1] * windows.shape[2]
-    for first in range(0, count, len(windows)):
-        some = min(len(windows), count - first)
+    start, stop = begin(turn, len(lines))
+    windows, rows = all_windows[turn[1]], all_rows[turn[1]]
+    each = windows.shape[1] * windows.shape[2]
+    for first in range(start, stop, len(windows)):
+        some = min(len(windows), stop - first)
         _gather(lines[first : first + some], windows[:some], moves)
         part = y[first * each : (first + some) * each]
         product(where, rows[: some * each], matrix, part, False)
         if bias.size:
             add_to_each(part.reshape(-1), bias)
+    end(turn)
 
 
 @calling_products
 def _correlate_and_pool(
+    turn: Turn,
     where: int,
     lines: Array,
     matrix: Array,
     bias: Array,
-    made: Array,
-    made_rows: Array,
+    all_made: Array,
+    all_rows_made: Array,
     y: Array,
     winner: Array,
-    windows: Array,
-    rows: Array,
+    all_windows: Array,
+    all_rows: Array,
     moves: Sequence[int],
     pool: Sequence[int],
 ) -> None:
-    count, each = len(lines), windows.shape[1] * windows.shape[2]
-    for first in range(0, count, len(windows)):
-        some = min(len(windows), count - first)
+    start, stop = begin(turn, len(lines))
+    windows, rows = all_windows[turn[1]], all_rows[turn[1]]
+    made, rows_made = all_made[turn[1]], all_rows_made[turn[1]]
+    each = windows.shape[1] * windows.shape[2]
+    for first in range(start, stop, len(windows)):
+        some = min(len(windows), stop - first)
         _gather(lines[first : first + some], windows[:some], moves)
-        part = made_rows[: some * each]
+        part = rows_made[: some * each]
         product(where, rows[: some * each], matrix, part, False)
         if bias.size:
             add_to_each(part.reshape(-1), bias)
         find_largest(made[:some], y[first : first + some], winner[first : first + some], pool)
+    end(turn)
 
 
 @calling_products
 def _weight_gradient(
+    turn: Turn,
     where: int,
     lines: Array,
     g: Array,
-    total: Array,
-    windows: Array,
-    rows: Array,
+    totals: Array,
+    all_windows: Array,
+    all_rows: Array,
     moves: Sequence[int],
 ) -> None:
-    count, each = len(lines), windows.shape[1] * windows.shape[2]
-    for first in range(0, count, len(windows)):
-        some = min(len(windows), count - first)
+    start, stop = begin(turn, len(lines))
+    windows, rows, total = all_windows[turn[1]], all_rows[turn[1]], totals[turn[1]]
+    each = windows.shape[1] * windows.shape[2]
+    for first in range(start, stop, len(windows)):
+        some = min(len(windows), stop - first)
         _gather(lines[first : first + some], windows[:some], moves)
         part = g[first * each : (first + some) * each]
-        product(where, rows[: some * each].T, part, total, first > 0)
+        product(where, rows[: some * each].T, part, total, first > start)
+    end(turn)
 
 
 @calling_products
 def _spread(
+    turn: Turn,
     where: int,
     g: Array,
     matrix: Array,
     lines: Array,
-    windows: Array,
-    rows: Array,
+    all_windows: Array,
+    all_rows: Array,
     moves: Sequence[int],
 ) -> None:
-    count, each = len(lines), windows.shape[1] * windows.shape[2]
-    for first in range(0, count, len(windows)):
-        some = min(len(windows), count - first)
+    start, stop = begin(turn, len(lines))
+    windows, rows = all_windows[turn[1]], all_rows[turn[1]]
+    each = windows.shape[1] * windows.shape[2]
+    for first in range(start, stop, len(windows)):
+        some = min(len(windows), stop - first)
         part = g[first * each : (first + some) * each]
         product(where, part, matrix, rows[: some * each], False)
         _scatter(windows[:some], lines[first : first + some], moves)
+    end(turn)
 
 
 # --- the loops ------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from ...buffers import new_array
 from .jit import kernel, moved, unsigned
 from .points import LANES, PATCH, apply_input, apply_output, apply_output_turned, constants
 from .product import address, calling_products, product
+from .team import Turn, begin, end, share
 
 __all__ = ["Tiles", "correlate", "weight_gradient"]
 
@@ -33,7 +34,15 @@ class Tiles(NamedTuple):
     before: int = 0
 
 
-def correlate(images: Array, weight: Array, bias: Array, y: Array, where: Tiles, some: int) -> None:
+def correlate(
+    images: Array,
+    weight: Array,
+    bias: Array,
+    y: Array,
+    where: Tiles,
+    some: int,
+    parts: int = 1,
+) -> None:
     """Write the convolution of images with a weight that is given at the points, plus a bias.
 
     Parameters
@@ -50,32 +59,39 @@ def correlate(images: Array, weight: Array, bias: Array, y: Array, where: Tiles,
         The tiles.
     some
         How many to work on at a time.
+    parts
+        Among how many threads to share the work.
     """
     tiles = len(images) * where.down * where.across
-    some, dtype = min(some, tiles), y.dtype
-    points, made = (_planes(some, channels, dtype) for channels in weight.shape[1:])
-    room = np.empty(2 * PATCH, dtype)
-    how = tuple(where), constants(dtype)
-    _correlate(address(dtype), images, weight, bias, y, points, made, room, tiles, *how)
+    some, dtype = min(some, -(-tiles // parts)), y.dtype
+    points, made = (_planes(parts, some, channels, dtype) for channels in weight.shape[1:])
+    rooms = points, made, np.empty((parts, 2 * PATCH), dtype)
+    given = images, weight, bias, y, *rooms, tiles, tuple(where), constants(dtype)
+    share(parts, _correlate, address(dtype), *given)
 
 
-def weight_gradient(images: Array, g: Array, total: Array, where: Tiles, some: int) -> None:
-    """Write the gradient of the weight at the points, from that at the output; as `correlate`."""
+def weight_gradient(
+    images: Array, g: Array, totals: Array, where: Tiles, some: int, parts: int = 1
+) -> None:
+    """Write what is the gradient of the weight at the points, from that at the output.
+
+    All is as in `correlate`, but that each part has a total of its own.
+    """
     tiles = len(images) * where.down * where.across
-    some, dtype = min(some, tiles), g.dtype
-    points, slopes = (_planes(some, channels, dtype) for channels in total.shape[1:])
-    room = np.empty(2 * PATCH, dtype)
-    how = tuple(where), constants(dtype)
-    _weight_gradient(address(dtype), images, g, total, points, slopes, room, tiles, *how)
+    some, dtype = min(some, -(-tiles // parts)), g.dtype
+    points, slopes = (_planes(parts, some, channels, dtype) for channels in totals.shape[2:])
+    rooms = points, slopes, np.empty((parts, 2 * PATCH), dtype)
+    given = images, g, totals, *rooms, tiles, tuple(where), constants(dtype)
+    share(parts, _weight_gradient, address(dtype), *given)
 
 
-def _planes(tiles: int, channels: int, dtype: np.dtype[Any]) -> Array:
-    """Return room for values of tiles at 36 points.
+def _planes(parts: int, tiles: int, channels: int, dtype: np.dtype[Any]) -> Array:
+    """Return room for values of each part's tiles at 36 points.
 
     A tile more stands between the points: if they were a power of two apart in memory, they
     would all want the same few places of the processor's cache.
     """
-    return new_array((36, tiles + 1, channels), dtype)
+    return new_array((parts, 36, tiles + 1, channels), dtype)
 
 
 # --- some tiles at a time -------------------------------------------------------------------
@@ -83,47 +99,55 @@ def _planes(tiles: int, channels: int, dtype: np.dtype[Any]) -> Array:
 
 @calling_products
 def _correlate(
+    turn: Turn,
     function: int,
     images: Array,
     weight: Array,
     bias: Array,
     y: Array,
-    points: Array,
-    made: Array,
-    room: Array,
+    all_points: Array,
+    all_made: Array,
+    rooms: Array,
     tiles: int,
     where: Sequence[int],
     numbers: Sequence[float],
 ) -> None:
+    start, stop = begin(turn, tiles)
+    points, made, room = all_points[turn[1]], all_made[turn[1]], rooms[turn[1]]
     most = points.shape[1] - 1
-    for first in range(0, tiles, most):
-        some = min(most, tiles - first)
+    for first in range(start, stop, most):
+        some = min(most, stop - first)
         _patches_at_points(images, points, room, first, some, where, numbers)
         for k in range(36):
             product(function, points[k, :some], weight[k], made[k, :some], False)
         _tiles_from_points(made, bias, y, room, first, some, where, numbers)
+    end(turn)
 
 
 @calling_products
 def _weight_gradient(
+    turn: Turn,
     function: int,
     images: Array,
     g: Array,
-    total: Array,
-    points: Array,
-    slopes: Array,
-    room: Array,
+    totals: Array,
+    all_points: Array,
+    all_slopes: Array,
+    rooms: Array,
     tiles: int,
     where: Sequence[int],
     numbers: Sequence[float],
 ) -> None:
-    most = points.shape[1] - 1
-    for first in range(0, tiles, most):
-        some = min(most, tiles - first)
+    start, stop = begin(turn, tiles)
+    points, slopes, room = all_points[turn[1]], all_slopes[turn[1]], rooms[turn[1]]
+    total, most = totals[turn[1]], points.shape[1] - 1
+    for first in range(start, stop, most):
+        some = min(most, stop - first)
         _patches_at_points(images, points, room, first, some, where, numbers)
         _tiles_at_points(g, slopes, room, first, some, where, numbers)
         for k in range(36):
-            product(function, points[k, :some].T, slopes[k, :some], total[k], first > 0)
+            product(function, points[k, :some].T, slopes[k, :some], total[k], first > start)
+    end(turn)
 
 
 # --- tiles one after another ---------------------------------------------------------------

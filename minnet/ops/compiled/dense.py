@@ -1,0 +1,169 @@
+"""A pass forward and back through a dense net with ramps, compiled: one kernel from end to end.
+
+Between two calls of kernels Python has to find its way anew through a cache full of weights. Here
+there are none: threads share every product, and meet before the next. See `minnet.train.dense`
+for what is computed.
+
+Letters: N examples, C classes, U units (a Linear layer and the Ramp after it).
+"""
+
+from __future__ import annotations
+
+from ...backend import Array
+from .jit import array_at, kernel, unsigned
+from .loss import cross_entropy
+from .product import PLAIN, TURNED, part_of_product
+from .team import Turn, does, end, give_word, meet, share_of
+
+__all__ = ["COLUMNS", "there_and_back"]
+
+# What a row says of a unit: where its weight and its bias are (0 for none), the numbers of its
+# inputs and outputs, whether a ramp comes after it; where its output goes, the gradients by that,
+# by the weight (0 where that is not wanted) and by the bias.
+COLUMNS = 9
+LINE = 16  # columns that aren't parted: a line of a processor's cache
+
+
+@kernel
+def there_and_back(
+    turn: Turn,
+    where: int,
+    units: Array,
+    x: int,
+    scores: Array,
+    targets: Array,
+    gradient: Array,
+    squares: Array,
+    room: Array,
+    loss: Array,
+) -> None:
+    """Write the loss of a batch, the outputs and the gradients.
+
+    Parameters
+    ----------
+    turn
+        Which part this thread does.
+    where
+        What `product.address` gives.
+    units
+        Of shape (U, `COLUMNS`), from the bottom up.
+    x
+        Where in memory the inputs are, row after row.
+    scores, gradient
+        The output of the last unit and the gradient by it, of shape (N, C).
+    targets
+        The class of each example.
+    squares
+        Of shape (U, 2, parts), to write to: each part's share of the sums of squares of each
+        unit's inputs, and of the gradient by its outputs.
+    room
+        Of as many numbers as any unit has outputs.
+    loss
+        Of shape (1,), to write to.
+    """
+    give_word(turn)
+    count, of = len(targets), turn[2]
+    for u in range(len(units)):
+        for part in range(of):
+            if does(turn, part):
+                _forward(where, units, u, x, count, room, part, of)
+        meet(turn)
+    if turn[1] == 0:
+        loss[0] = cross_entropy(scores, targets, gradient)
+    meet(turn)
+    for u in range(len(units) - 1, -1, -1):
+        for part in range(of):
+            if does(turn, part):
+                inputs = array_at(room, _inputs(units, u, x), count * units[u, 2])
+                squares[u, 0, part] = _squares(inputs, part, of)
+                squares[u, 1, part] = _through_ramp(units[u], count, room, part, of)
+        meet(turn)
+        for part in range(of):
+            if does(turn, part):
+                _back(where, units, u, x, count, room, part, of)
+        if u > 0:
+            meet(turn)
+    end(turn)
+
+
+@kernel
+def _inputs(units: Array, u: int, x: int) -> int:
+    """Return where in memory what goes into a unit is."""
+    return x if u == 0 else int(units[u - 1, 5])
+
+
+@kernel
+def _forward(
+    where: int, units: Array, u: int, x: int, count: int, like: Array, part: int, of: int
+) -> None:
+    """Write a part of a unit's output."""
+    unit, rows, columns = units[u], units[u, 2], units[u, 3]
+    bias = array_at(like, unit[1], columns if unit[1] != 0 else 0)
+    sizes = count, columns, rows, rows, columns
+    places = _inputs(units, u, x), unit[0], unit[5]
+    part_of_product(where, like, (PLAIN, PLAIN), sizes, places, bias, unit[4] != 0, part, of)
+
+
+@kernel
+def _back(
+    where: int, units: Array, u: int, x: int, count: int, like: Array, part: int, of: int
+) -> None:
+    """Write a part of the gradients by a unit's weight and by its inputs."""
+    unit, rows, columns, none = units[u], units[u, 2], units[u, 3], array_at(like, 0, 0)
+    if unit[7] != 0:
+        sizes = rows, columns, count, rows, columns
+        places = _inputs(units, u, x), unit[6], unit[7]
+        part_of_product(where, like, (TURNED, PLAIN), sizes, places, none, False, part, of)
+    if u > 0:
+        sizes = count, rows, columns, columns, columns
+        places = unit[6], unit[0], units[u - 1, 6]
+        part_of_product(where, like, (PLAIN, TURNED), sizes, places, none, False, part, of)
+
+
+@kernel
+def _squares(numbers: Array, part: int, of: int) -> float:  # pragma: no cover (compiled)
+    """Return a part's share of the sum of squares."""
+    first, last = share_of(part, of, numbers.size, 8)
+    # Several sums, since they can't wait for each other.
+    a = b = c = d = e = f = g = h = numbers.dtype.type(0)
+    for i in range(unsigned(first), unsigned(last // 8 * 8), unsigned(8)):
+        a += numbers[i] * numbers[i]
+        b += numbers[i + unsigned(1)] * numbers[i + unsigned(1)]
+        c += numbers[i + unsigned(2)] * numbers[i + unsigned(2)]
+        d += numbers[i + unsigned(3)] * numbers[i + unsigned(3)]
+        e += numbers[i + unsigned(4)] * numbers[i + unsigned(4)]
+        f += numbers[i + unsigned(5)] * numbers[i + unsigned(5)]
+        g += numbers[i + unsigned(6)] * numbers[i + unsigned(6)]
+        h += numbers[i + unsigned(7)] * numbers[i + unsigned(7)]
+    for i in range(unsigned(last // 8 * 8), unsigned(last)):
+        a += numbers[i] * numbers[i]
+    return float(a + b + c + d + e + f + g + h)
+
+
+@kernel
+def _through_ramp(
+    unit: Array, count: int, room: Array, part: int, of: int
+) -> float:  # pragma: no cover (compiled)
+    """Take some columns of a gradient back through a ramp; write the bias's; sum up squares."""
+    columns = unit[3]
+    first, last = share_of(part, of, columns, LINE)
+    y = array_at(room, unit[5], count * columns)
+    gradient = array_at(room, unit[6], count * columns)
+    sums = array_at(room, unit[8], columns)
+    for j in range(unsigned(first), unsigned(last)):
+        sums[j] = 0
+        room[j] = 0
+    for i in range(count):
+        at = unsigned(i * columns)
+        if unit[4] != 0:
+            for j in range(unsigned(first), unsigned(last)):
+                one = gradient[at + j]
+                gradient[at + j] = one if y[at + j] > 0 else one * 0
+        for j in range(unsigned(first), unsigned(last)):
+            one = gradient[at + j]
+            sums[j] += one
+            room[j] += one * one
+    total = 0.0
+    for j in range(first, last):
+        total += room[j]
+    return total

@@ -1,0 +1,295 @@
+"""The team: threads that share the work of one kernel, and are there at once.
+
+To wake a thread that sleeps takes 0.1 ms, in which much of a small net's step could be done. So a
+helper, once awake, watches for the next kernel for a while without Python's lock. `share` calls
+a kernel with its turn, in this thread and in those of the helpers; the kernel itself gives the
+others the word, by `begin`, when this thread no longer holds the lock, and waits for them, by
+`end`. The part of a helper that can't be woken is done here: who does a part makes no difference to
+what comes out.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...backend import Array
+from ...threads import cores, in_parts, sharers
+from .atomic import look, pause, put, swap
+from .jit import kernel, numba
+
+__all__ = [
+    "ALONE",
+    "Turn",
+    "begin",
+    "does",
+    "end",
+    "give_word",
+    "meet",
+    "parts",
+    "share",
+    "share_of",
+    "share_stages",
+]
+
+Turn = tuple[Array, int, int]  # the desk, which part this is, and of how many
+
+# A thread that has less than so many microseconds of a kernel's work costs more than it saves.
+LEAST = 12
+# For how many seconds a helper watches for more before it goes to sleep.
+PATIENCE = 0.002
+# What a helper's place at the desk says. Places are apart in memory: cores pass it on by lines.
+IDLE, ORDERED, ASLEEP = 0, 1, 2
+PLACE = 16
+
+NOBODY = np.zeros(0, np.int64)  # the desk of a thread that does a part by itself
+ALONE: Turn = (NOBODY, 0, 1)
+
+
+def parts(microseconds: float) -> int:
+    """Return among how many threads to share a kernel's work that takes one of them so long."""
+    return max(1, min(sharers(), cores(), int(microseconds / LEAST)))
+
+
+def share(count: int, function: Callable[..., None], *given: Any) -> None:
+    """Call a kernel for each of its parts, all at the same time where that is possible.
+
+    Parameters
+    ----------
+    count
+        How many parts there are.
+    function
+        Takes its turn first, of which `begin` and `end` make something.
+    *given
+        What it takes after that.
+    """
+    if count == 1:
+        function(ALONE, *given)
+    elif not _is_compiled(function):
+        in_parts(lambda part: function((NOBODY, part, count), *given), range(count))
+    elif not _team(count).share(function, given):
+        for part in range(count):
+            function((NOBODY, part, count), *given)
+
+
+def share_stages(count: int, function: Callable[..., None], *given: Any) -> None:
+    """Call a kernel of several stages, between which its parts `meet`, as `share` does.
+
+    In each stage it does the parts that it `does`.
+    """
+    is_shared = count > 1 and _is_compiled(function)
+    if not (is_shared and _team(count).share(function, given, has_stages=True)):
+        function((NOBODY, 0, count), *given)
+
+
+def _is_compiled(function: Callable[..., None]) -> bool:
+    """Tell a kernel from a function of Python, as those are that can't call BLAS."""
+    return numba is not None and hasattr(function, "py_func")
+
+
+# --- what kernels call --------------------------------------------------------------------
+
+
+@kernel
+def give_word(turn: Turn) -> None:
+    """Let the helpers begin."""
+    desk, part, of = turn
+    if part == 0 and desk.size:
+        for number in range(1, of):
+            there = number * PLACE
+            # Whether it took the word; only this thread reads that.
+            desk[there + 1] = swap(desk, there, IDLE, ORDERED)
+
+
+@kernel
+def share_of(part: int, of: int, count: int, together: int) -> tuple[int, int]:
+    """Return which of so many things are a part's, if so many must not be parted."""
+    blocks = -(-count // together)
+    first, last = blocks * part // of * together, blocks * (part + 1) // of * together
+    return first, min(last, count)
+
+
+@kernel
+def begin(turn: Turn, count: int, together: int = 1) -> tuple[int, int]:
+    """Give the helpers the word, and return which of so many things are this part's.
+
+    Parameters
+    ----------
+    turn
+        What the kernel was given.
+    count
+        How many things there are to do.
+    together
+        How many of them must not be parted.
+
+    Examples
+    --------
+    >>> from minnet.ops.compiled.team import NOBODY, begin
+    >>> begin((NOBODY, 0, 2), 10), begin((NOBODY, 1, 2), 10), begin((NOBODY, 1, 2), 10, 4)
+    ((0, 5), (5, 10), (4, 10))
+    """
+    give_word(turn)
+    return share_of(turn[1], turn[2], count, together)
+
+
+@kernel
+def does(turn: Turn, part: int) -> bool:
+    """Tell whether a part of a stage is to be done here: this one, or that of a helper not there.
+
+    Examples
+    --------
+    >>> from minnet.ops.compiled.team import NOBODY, does
+    >>> does((NOBODY, 0, 2), 1)
+    True
+    """
+    desk, own, _ = turn
+    return part == own or desk.size == 0 or (own == 0 and desk[part * PLACE + 1] == 0)
+
+
+@kernel
+def meet(turn: Turn) -> None:
+    """Wait until all are done with a stage."""
+    desk, part, of = turn
+    if desk.size and part == 0:
+        stage = desk[2] + 1
+        for number in range(1, of):
+            if desk[number * PLACE + 1]:
+                while look(desk, number * PLACE + 2) != stage:
+                    pause()
+        put(desk, 2, stage)
+    elif desk.size:
+        stage = look(desk, 2) + 1
+        put(desk, part * PLACE + 2, stage)
+        while look(desk, 2) != stage:
+            pause()
+
+
+@kernel
+def end(turn: Turn) -> None:
+    """Wait for the helpers, for a while; as one of them, say so and wait for the next kernel."""
+    desk, part, of = turn
+    if desk.size and part == 0:
+        for number in range(1, of):
+            _watch(desk, number, ORDERED, False)
+    elif desk.size:
+        put(desk, part * PLACE, IDLE)
+        _watch(desk, part, ORDERED, True)
+
+
+@kernel
+def _watch(desk: Array, number: int, state: int, until: bool) -> bool:
+    """Look at a place until it says something, or no longer does; tell whether that came."""
+    for _ in range(desk[0]):
+        if (look(desk, number * PLACE) == state) == until:
+            return True
+        pause()
+    return False
+
+
+@kernel
+def _watch_or_sleep(desk: Array, number: int) -> bool:
+    """Tell a helper whether there is something to do; else its place says that it sleeps."""
+    if _watch(desk, number, ORDERED, True):
+        return True
+    return not swap(desk, number * PLACE, IDLE, ASLEEP)
+
+
+# --- the threads -------------------------------------------------------------------------
+
+
+class Team:
+    """Some threads, of which the caller's is the first.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.desk = np.zeros(count * PLACE, np.int64)
+        self.desk[0] = _looks(PATIENCE)
+        self._order: tuple[Callable[..., None], tuple[Any, ...]] | None = None
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()  # one kernel at a time
+        self._bells = [threading.Semaphore(0) for _ in range(count)]
+        for number in range(1, count):
+            name = f"minnet-helper-{number}"
+            threading.Thread(target=self._help, args=[number], name=name, daemon=True).start()
+
+    def share(
+        self, function: Callable[..., None], given: tuple[Any, ...], has_stages: bool = False
+    ) -> bool:
+        """Have a kernel's parts done; tell whether that could be, the team not being at work."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        desk, count = self.desk, len(self._bells)
+        try:
+            self._wake()
+            self._order, self._error = (function, given), None
+            try:
+                function((desk, 0, count), *given)
+            finally:
+                for number in range(1, count):
+                    while desk[number * PLACE] == ORDERED:  # held up by other work of the machine
+                        time.sleep(0.0001)
+                self._order = None
+            if self._error is not None:
+                raise self._error
+            for number in range(1, 1 if has_stages else count):
+                if not desk[number * PLACE + 1]:  # it went to sleep just now
+                    function((NOBODY, number, count), *given)
+        finally:
+            self._lock.release()
+        return True
+
+    def _wake(self) -> None:
+        """Ring for the helpers that sleep, and wait for them, but not long."""
+        for number, bell in enumerate(self._bells):
+            if number and self.desk[number * PLACE] == ASLEEP:
+                bell.release()
+                _watch(self.desk, number, ASLEEP, False)
+
+    def _help(self, number: int) -> None:
+        """Do a part of every kernel."""
+        while True:
+            if _watch_or_sleep(self.desk, number):
+                self._do(number)
+            else:
+                self._bells[number].acquire()
+                self.desk[number * PLACE] = IDLE
+
+    def _do(self, number: int) -> None:
+        try:
+            assert self._order is not None
+            function, given = self._order
+            function((self.desk, number, len(self._bells)), *given)
+        except BaseException as error:
+            self._error = error
+            self.desk[number * PLACE] = IDLE
+
+
+def _looks(seconds: float) -> int:
+    """Return how many looks at a place take so long."""
+    desk, looks = np.zeros(2 * PLACE, np.int64), 1000
+    for _ in range(2):  # the first time it is compiled
+        desk[0] = looks
+        start = time.perf_counter()
+        _watch(desk, 1, ORDERED, True)
+        taken = time.perf_counter() - start
+    return int(looks * seconds / taken) + 1
+
+
+@functools.cache
+def _team(count: int) -> Team:
+    return Team(count)
+
+
+if hasattr(os, "register_at_fork"):  # a process that is forked off has none of the threads
+    os.register_at_fork(after_in_child=_team.cache_clear)
