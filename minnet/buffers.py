@@ -9,6 +9,7 @@ is done with serves again.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import sys
 import threading
@@ -80,11 +81,9 @@ class Buffers:
 
     def take(self, shape: Shape, dtype: Any) -> Array:
         """Return an array that holds anything, of memory that nothing else uses."""
-        dtype = np.dtype(dtype)
-        size = math.prod(shape) * dtype.itemsize
-        if size < SMALL:
+        room = _room(shape, dtype)
+        if not room:
             return np.empty(shape, dtype)
-        room = _room(size)
         self._asked.add(room)
         kept = self._kept[room]
         for buffer in kept:
@@ -138,8 +137,12 @@ def new_array(shape: Shape, dtype: Any, like: Any = None) -> Array:
     return np.empty(shape, dtype) if buffers is None else buffers.take(shape, dtype)
 
 
-def _room(size: int) -> int:
-    """Return the size of the buffer for an array: a few sizes serve many arrays."""
+@functools.lru_cache(maxsize=1024)
+def _room(shape: Shape, dtype: Any) -> int:
+    """Return the size of the buffer for an array: a few sizes serve many; 0 for a small one."""
+    size: int = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < SMALL:
+        return 0
     step = 1 << max(size.bit_length() - 4, 0)
     return -(-size // step) * step
 

@@ -24,8 +24,8 @@ def on() -> Iterator[list[bool]]:
     """Have kernels work on arrays of any size; yield what is answered when they are asked."""
     takes, answers = compiled.takes, []
 
-    def watched(*arrays: Any) -> bool:
-        answers.append(takes(*arrays))
+    def watched(*arrays: Any, size: int | None = None) -> bool:
+        answers.append(takes(*arrays, size=size))
         return answers[-1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,6 @@
 """What array modules and devices differ in: the module of an array, where it is, moving it."""
 
-from .arrays import Array, Shape, add_at, array_module, is_array, read_only
+from .arrays import Array, Shape, add_at, array_module, is_array, is_finite, read_only
 from .devices import device_of, move, named, using
 from .usage import free, memory
 
@@ -12,6 +12,7 @@ __all__ = [
     "device_of",
     "free",
     "is_array",
+    "is_finite",
     "memory",
     "move",
     "named",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import weakref
 from typing import Any, TypeAlias
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 
-__all__ = ["Array", "Shape", "add_at", "array_module", "is_array", "read_only"]
+__all__ = ["Array", "Shape", "add_at", "array_module", "is_array", "is_finite", "read_only"]
 
 
 _NUMPYS_OWN = (np.ndarray, np.generic, float, int)  # making a union of them takes as long as a sum
@@ -68,3 +69,17 @@ def kept(array: Any) -> Array:
     _kept[key] = weakref.ref(array, lambda _: _kept.pop(key, None))
     noted: Array = array
     return noted
+
+
+def is_finite(array: Array) -> bool:
+    """Tell whether all of an array of the CPU is finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minnet.backend import is_finite
+    >>> is_finite(np.array([1e200])), is_finite(np.array([np.inf]))
+    (True, False)
+    """
+    # A sum of squares is quick, but may overflow where every element is finite.
+    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())

@@ -125,11 +125,9 @@ class Conv(Layer):
         weight, bias = self._need("weight"), self._need("bias") if self.bias else None
         try:
             self.check_arrays(x.shape[1:])
-            pool.output_shape(self.output_shape(x.shape[1:]))
+            return conv_and_pool(x, weight, bias, self._moves(), (*pool._sizes(), pool.padding))
         except MinnetError:  # each says by itself what is wrong
             return None
-        how = self._moves(), (*pool._sizes(), pool.padding)
-        return conv_and_pool(x, weight, bias, *how)
 
     def _moves(self) -> tuple[Any, ...]:
         """Return the options of the op."""

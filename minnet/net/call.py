@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import ops
 from ..autodiff import Tensor
-from ..backend import Array, array_module, is_array, move
+from ..backend import Array, array_module, is_array, is_finite, move
 from ..errors import DataError, PathError, ShapeError, SpecError
 from ..layers.base import Path
 from .inner import tapped
@@ -168,7 +168,9 @@ def _unwrapped(parts: Mapping[str, Any]) -> Any:
 
 def _check_finite(array: Array) -> None:
     """Raise a DataError if a batch holds NaN or infinity, of which no answer would make sense."""
-    if array.dtype.kind == "f" and not (good := array_module(array).isfinite(array)).all():
+    if array.dtype.kind != "f" or (isinstance(array, np.ndarray) and is_finite(array)):
+        return
+    if not (good := array_module(array).isfinite(array)).all():
         example = int(good.reshape(len(array), -1).all(axis=1).argmin())
         raise DataError(f"the input has NaN or infinity in example {example} (counted from 0)")
 
@@ -193,9 +195,9 @@ def call(net: Net, x: Any, give: Any = None) -> Any:
         batch, single = prepared(net, given)
         if any(isinstance(part, Tensor) for part in given.values()):
             return net.apply(batch)
-        if single:  # there is nothing to divide
-            return _decoded(net, net.apply(batch), single, give)
         with _hands() as hands:
+            if single:  # there is nothing to divide
+                return _decoded(net, hands.alone(net.apply, batch), single, give)
             work = Work([net])
             parts = batches(batch, hands.batch_size(work))
             outputs = join([hands.map(net.apply, rows, work) for rows, _ in parts])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from types import EllipsisType
 from typing import Any, Self, TypeVar
 
@@ -103,8 +104,17 @@ class Chain(ChainSurgery):
 
     def apply(self, x: Any, context: Context | None = None) -> Any:
         run = alone if context is None else context.run
+        # Whatever its size: what comes out may be large.
+        order, pooled = self._orders
+        is_pooled = pooled is not None and compiled.takes(value(x), size=compiled.LEAST)
+        return _through(pooled if is_pooled else order, x, run)
+
+    @cached_property
+    def _orders(self) -> tuple[Any, Any]:
+        """The layers in the order to compute them in, also with pools done by convolutions."""
         order = pools_first(self.children())
-        return _through(pooled_at_once(order) if compiled.takes(value(x)) else order, x, run)
+        pooled = pooled_at_once(order)
+        return order, None if pooled == order else pooled
 
     def _sized(self, size: int) -> Self | None:
         for key, part in reversed(self.children()):

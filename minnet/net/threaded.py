@@ -127,6 +127,11 @@ class Hands:
         with self._buffers.used(), sharing(inside):
             return in_parts(lambda number: work(number, parts[number]), range(len(parts)))
 
+    def alone(self, function: Callable[[Any], Result], batch: Any) -> Result:
+        """Return what a function gives for a batch that one thread works on."""
+        with self._buffers.used():
+            return function(batch)
+
     @property
     def memory(self) -> int:
         """How many bytes they keep to work in."""

@@ -120,12 +120,14 @@ def conv_and_pool(x: Any, weight: Any, bias: Any, moves: Any, pool: Any) -> Any:
     """
     a, w = array_of(x), array_of(weight)
     b = _checked_bias(bias, w.shape[-1])
-    if a.ndim != 4 or not compiled.takes(a, w, *(() if b is None else (b,))):
+    if a.ndim != 4:
         return None
     sweep = _conv_sweep(a, w, *moves)
     over = Sweep.over((len(a), *sweep.positions, w.shape[-1]), *pool)
-    is_winograd = winograd.suits(a, w.shape[-1], sweep)
-    if is_winograd or not wide.is_wide(a, sweep) or not compiled.takes_pool(over, a):
+    arrays, size = (a, w) if b is None else (a, w, b), math.prod(over.shape)
+    if not compiled.takes_pool(over, *arrays, size=size) or not wide.is_wide(a, sweep):
+        return None
+    if winograd.suits(a, w.shape[-1], sweep):
         return None
     y, winner = wide.correlate_and_pool(a, w, sweep, b, over)
     sent: list[Array] = []  # a gradient of the pool, and what it is for the convolution
@@ -202,7 +204,8 @@ def _conv_sweep(
 ) -> Sweep:
     """Check what `conv` was given."""
     _check_axes("conv", "in / groups, out", a, w)
-    (groups,) = per_axis(groups, 1, "groups")
+    if type(groups) is not int or groups != 1:
+        (groups,) = per_axis(groups, 1, "groups")
     *window, per_group, outputs = w.shape
     if per_group * groups != a.shape[-1]:
         raise ShapeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -55,5 +56,14 @@ def sum_of_rows(a: Array) -> Array:
     if gpu.takes(a):
         return gpu.norm.sum_of_rows(a)  # type: ignore[no-any-return]
     rows = math.prod(a.shape[:-1])
+    if isinstance(a, np.ndarray):
+        ones = _ones(rows, a.dtype) if rows < MANY >> 4 else np.ones(rows, a.dtype)
+        sums: Array = ones.dot(a.reshape(rows, a.shape[-1]))
+        return sums
     total: Array = array_module(a).ones(rows, dtype=a.dtype) @ a.reshape(rows, a.shape[-1])
     return total
+
+
+@functools.lru_cache(maxsize=16)
+def _ones(count: int, dtype: np.dtype[Any]) -> Array:
+    return np.ones(count, dtype)

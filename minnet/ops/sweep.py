@@ -42,8 +42,9 @@ class Sweep:
     ) -> Self:
         """Work out how the window moves; ShapeError or SpecError if it can't."""
         given: Any = shape, window, stride, padding, dilation, groups
+        known: Any = _known
         try:
-            return cls(*_known(*given))
+            return known(cls, *given)  # type: ignore[no-any-return]
         except TypeError:  # a list is no key for what is known already
             return cls(*_worked_out(*given))
 
@@ -144,4 +145,6 @@ def _taps(sweep: Sweep) -> Sequence[tuple[Shape, tuple[slice, ...]]]:
 
 
 # The same few sweeps come again in every step of a training.
-_known = functools.lru_cache(maxsize=256, typed=True)(_worked_out)
+@functools.lru_cache(maxsize=256, typed=True)
+def _known(cls: Any, *given: Any) -> Any:
+    return cls(*_worked_out(*given))

@@ -132,6 +132,14 @@ class Wide:
             wide[:, p * step : p * step + width, :, p] = w.reshape(height, width, channels, outputs)
         return wide.reshape(-1, self.together * outputs)
 
+    def row(self, bias: Array | None, dtype: np.dtype[Any]) -> Array:
+        """Return the bias of a wide window; nothing where there is none."""
+        if bias is None:
+            return np.empty(0, dtype)
+        row = np.empty((self.together, self.outputs), bias.dtype)
+        row[:] = bias
+        return row.reshape(-1)
+
     def folded(self, wide: Array) -> Array:
         """Return the gradient of a weight from that of its matrix: the sum of where it stands."""
         height, width = self.sweep.window
@@ -242,7 +250,7 @@ def correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Ar
     images, matrix = a.reshape(wide.sweep.shape), wide.matrix(w)
     dtype = np.result_type(a, w)
     y = new_array((len(a), math.prod(wide.shape[:2]), matrix.shape[1]), dtype)
-    row = np.empty(0, dtype) if bias is None else np.tile(bias, wide.together)
+    row = wide.row(bias, dtype)
 
     if wide.costs is COMPILED:
         parts = wide.parts(wide.correlate_cost)
@@ -267,7 +275,7 @@ def correlate_and_pool(
     """
     wide = widened(sweep, w.shape[-1], COMPILED)
     matrix = wide.matrix(w)
-    row = np.empty(0, a.dtype) if bias is None else np.tile(bias, wide.together)
+    row = wide.row(bias, a.dtype)
     y = new_array((len(a), *pool.positions, w.shape[-1]), a.dtype)
     winner = new_array(y.shape, np.uint8)
     parts = wide.parts(wide.correlate_cost)
@@ -290,14 +298,12 @@ def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
         return total
 
     if wide.costs is COMPILED:
-        parts = wide.parts(wide.correlate_cost)
-        totals = np.empty((parts, math.prod(wide.shape[2:]), columns), dtype)
-        compiled.windows.weight_gradient(images, slopes.reshape(-1, columns), totals, wide, parts)
-        total, *others = totals
+        flat, parts = slopes.reshape(-1, columns), wide.parts(wide.correlate_cost)
+        total = compiled.windows.weight_gradient(images, flat, wide, parts)
     else:
         total, *others = in_parts(work, wide.shares(wide.correlate_cost))
-    for other in others:
-        total += other
+        for other in others:
+            total += other
     return wide.folded(total).reshape(*sweep.window, a.shape[-1], wide.outputs)
 
 

@@ -7,7 +7,6 @@ and what is done alike to neighbours is done to the flat stretch that they make 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from ..backend import Array, array_module, is_array
 
-__all__ = ["is_finite", "joined", "packed"]
+__all__ = ["joined", "packed"]
 
 Key = TypeVar("Key")
 
@@ -70,18 +69,6 @@ def joined(arrays: Sequence[Array]) -> Array | None:
     first = (start - _address(buffer)) // buffer.itemsize
     view: Array = buffer[first : first + (end - start) // buffer.itemsize]
     return view
-
-
-def is_finite(array: Array) -> bool:
-    """Tell whether all of an array of the CPU is finite.
-
-    Examples
-    --------
-    >>> is_finite(np.array([1e200])), is_finite(np.array([np.inf]))
-    (True, False)
-    """
-    # A sum of squares is quick, but may overflow where every element is finite.
-    return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
 def _address(array: Array) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, array_module, is_array
+from ..backend import Array, array_module, is_array, is_finite
 from ..checks import number
 from ..errors import NonFiniteError, PathError, ShapeError, SpecError
 from ..layers.base import Layer, Path, dotted
@@ -16,7 +16,6 @@ from ..multipliers import Rules, resolve
 from ..ops import compiled as kernels
 from ..progress import Progress
 from . import compiled
-from .flat import is_finite
 from .optimizers import Optimizer
 from .product import Product
 from .stretch import Piece, Stretch, Trained, stretches

@@ -167,7 +167,8 @@ class Bottom:
         return self._hands.map(self._apply, x, self._work)
 
     def _apply(self, x: Any) -> Any:
-        steps = pooled_at_once(self._steps) if compiled.takes(x) else self._steps
+        takes = compiled.takes(x, size=compiled.LEAST)  # what comes out may be large
+        steps = pooled_at_once(self._steps) if takes else self._steps
         with np.errstate(all="ignore"):  # the loss tells if something is not finite
             for path, part in steps:
                 try:

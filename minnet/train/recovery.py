@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import Tensor
-from ..backend import Array, move
+from ..backend import Array, is_finite, move
 from ..errors import NonFiniteError
 from ..layers.base import Path
 from ..net import Net
 from ..optim import Updater
-from ..optim.flat import is_finite
 from ..progress import Progress
 from .checks import all_finite, where_not_finite
 from .objective import Objective

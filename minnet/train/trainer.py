@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import Tensor
-from ..backend import Array, using
+from ..backend import Array, is_finite, using
 from ..checks import boolean, positive
 from ..errors import NonFiniteError, SpecError
 from ..layers.base import Path
@@ -20,7 +20,7 @@ from ..net import Net
 from ..net.place import returned
 from ..net.threaded import Hands, join
 from ..optim import Adam, Optimizer, Updater
-from ..optim.flat import is_finite, packed
+from ..optim.flat import packed
 from ..progress import Progress
 from .capture import Capture
 from .checks import check_counts, check_initialized

@@ -48,10 +48,10 @@ def reason_not() -> str | None:
     return None
 
 
-def takes(*arrays: Any) -> bool:
+def takes(*arrays: Any, size: int | None = None) -> bool:
     """Tell whether kernels can work on these arrays: large, in NumPy's memory, of one dtype.
 
-    The first one is looked at for its size.
+    The first one is looked at for its size, if none is given, such as that of what comes out.
 
     Examples
     --------
@@ -61,18 +61,20 @@ def takes(*arrays: Any) -> bool:
     (False, False)
     """
     first = arrays[0]
-    return (
-        type(first) is np.ndarray
-        and first.size >= LEAST
-        and first.dtype in DTYPES
-        and all(type(array) is np.ndarray and array.dtype == first.dtype for array in arrays[1:])
-        and reason_not() is None
-    )
+    if type(first) is not np.ndarray or (first.size if size is None else size) < LEAST:
+        return False
+    dtype = first.dtype
+    if dtype not in DTYPES or reason_not() is not None:
+        return False
+    for array in arrays:  # every op comes by here, several times
+        if type(array) is not np.ndarray or (array.dtype is not dtype and array.dtype != dtype):
+            return False
+    return True
 
 
-def takes_pool(sweep: Any, *arrays: Any) -> bool:
+def takes_pool(sweep: Any, *arrays: Any, size: int | None = None) -> bool:
     """Tell the same where a pool's window slides: along one axis or two, its elements in a byte."""
-    return takes(*arrays) and len(sweep.window) <= 2 and math.prod(sweep.window) <= 256
+    return takes(*arrays, size=size) and len(sweep.window) <= 2 and math.prod(sweep.window) <= 256
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ Letters: N, H, W, C and OH, OW as everywhere.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,6 +62,7 @@ def _as_images(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape if len(shape) == 4 else (shape[0], 1, *shape[1:])
 
 
+@functools.lru_cache(maxsize=256)
 def moves(sweep: Sweep) -> tuple[int, ...]:
     """Return the window's sizes, how far it moves, and what is padded above and before."""
     before = tuple(edge[0] for edge in sweep.edges)

@@ -54,7 +54,8 @@ ALONE: Turn = (NOBODY, 0, 1)
 
 def parts(microseconds: float) -> int:
     """Return among how many threads to share a kernel's work that takes one of them so long."""
-    return max(1, min(sharers(), cores(), int(microseconds / LEAST)))
+    most = sharers()
+    return 1 if most == 1 else max(1, min(most, cores(), int(microseconds / LEAST)))
 
 
 def share(count: int, function: Callable[..., None], *given: Any) -> None:

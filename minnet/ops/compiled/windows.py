@@ -84,8 +84,8 @@ def correlate_and_pool(
     share(parts, _correlate_and_pool, address(y.dtype), *given)
 
 
-def weight_gradient(images: Array, g: Array, totals: Array, wide: Any, parts: int = 1) -> None:
-    """Write the gradient of the weight of a wide window, from that of the output.
+def weight_gradient(images: Array, g: Array, wide: Any, parts: int = 1) -> Array:
+    """Return the gradient of the weight of a wide window, from that of the output.
 
     Parameters
     ----------
@@ -93,13 +93,23 @@ def weight_gradient(images: Array, g: Array, totals: Array, wide: Any, parts: in
         As in `correlate`.
     g
         Of the shape of `y` there.
-    totals
-        Of the shape of `matrix` there for each part, to write to: their sum is the gradient.
     wide, parts
         As in `correlate`.
+
+    Returns
+    -------
+    array
+        Of the shape of `matrix` there.
     """
     lines, windows, rows = _prepared(images, wide, parts)
-    share(parts, _weight_gradient, address(g.dtype), lines, g, totals, windows, rows, _moves(wide))
+    columns, seen = g.shape[1], rows.shape[2]
+    totals = new_array((parts, seen, columns), g.dtype)
+    given = lines, g, totals, windows, rows, _moves(wide)
+    share(parts, _weight_gradient, address(g.dtype), *given)
+    total: Array = totals[0]
+    for other in totals[1:]:
+        total += other
+    return total
 
 
 def spread(g: Array, matrix: Array, images: Array, wide: Any, parts: int = 1) -> None:
