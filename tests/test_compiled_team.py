@@ -95,6 +95,7 @@ def test_who_comes_while_the_team_is_at_work_does_all_parts() -> None:
         team.share_stages(2, turn_round, numbers, 2)
     assert (out == 1).all() and who.tolist() == [0] * 15 + [1] * 15
     assert (numbers[0] == 2).all()
+    time.sleep(team.CROWDED)
 
 
 def test_several_threads_may_call_kernels_at_once() -> None:

@@ -94,11 +94,11 @@ class Hands:
         shared themselves; so are those of layers whose work compiled kernels share.
         """
         count = count_of(batch)
-        time = count * work.of(batch)
-        has_team = time >= FOR_TEAM and self.threads > 1 and compiled.reason_not() is None
+        time, most = count * work.of(batch), self.threads
+        has_team = time >= FOR_TEAM and most > 1 and compiled.reason_not() is None
         is_divided = work.is_convolutional and not (has_team and work.is_of_kernels)
         parts = min(count, int(time / LEAST)) if is_divided else 1
-        threads = min(parts, self.threads) if parts > 1 else 1
+        threads = min(parts, most) if parts > 1 else 1
         self._are_busy = self._are_busy or threads > 1 or has_team
         if work.is_independent and threads > 1:
             return Division(divided(count, threads), 1)

@@ -21,7 +21,7 @@ __all__ = ["Job", "takes", "takes_product", "update"]
 ELEMENT = 0.0007
 # Bytes of a product to make at a time, and of how many examples at most: with more of them, to
 # begin a product again and again costs more than to fetch it from memory.
-ROOM, MOST = 1 << 16, 64
+ROOM, MOST = 1 << 16, 256
 # Infinity as a whole number, and what leaves out the sign of another.
 BITS = {
     np.dtype(np.float32): np.array([0x7F800000, 0x7FFFFFFF], np.int32),

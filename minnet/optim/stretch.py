@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, array_module
 from ..errors import PathError, ShapeError
 from ..layers.base import Path
 from .flat import joined
 
-__all__ = ["Stretch", "Trained", "stretches"]
+__all__ = ["Piece", "Stretch", "Trained", "elementwise", "like", "stretches"]
 
 
 @dataclass(slots=True, eq=False)
@@ -182,3 +182,23 @@ def _longer(stretch: Stretch, one: Trained, size: int) -> Stretch | None:
     array = joined([member.array for member in members])
     into = array if one.into is one.array else joined([member.into for member in members])
     return None if array is None or into is None else Stretch(members, array, into)
+
+
+def like(array: Array, companion: Array) -> Array:
+    """Return a companion of an array, or itself, flat: where an array has a flat view."""
+    return companion.reshape(-1 if array.flags.c_contiguous else array.shape)
+
+
+def elementwise(path: Path, array: Array, multiplier: Array) -> tuple[Array, Array | None]:
+    """Return multipliers ready for a flat array, and where they are not 0 (None: everywhere)."""
+    xp = array_module(array)
+    try:
+        full = xp.broadcast_to(xp.asarray(multiplier), array.shape)
+    except ValueError:
+        raise ShapeError(
+            f"multipliers of shape {multiplier.shape} don't broadcast to the array's {array.shape}",
+            path,
+        ) from None
+    full = like(array, full)
+    mask = full != 0
+    return full.astype(array.dtype), None if mask.all() else mask

@@ -18,7 +18,7 @@ from ..progress import Progress
 from . import compiled
 from .optimizers import Optimizer
 from .product import Product
-from .stretch import Piece, Stretch, Trained, stretches
+from .stretch import Piece, Stretch, Trained, elementwise, like, stretches
 
 __all__ = ["JOINED", "Updater"]
 
@@ -129,19 +129,19 @@ class Updater:
             raise ShapeError(f"it had shape {earlier.shape} and now has {array.shape}", path)
         multiplier, mask = multipliers[path], None
         if is_array(multiplier):
-            multiplier, mask = _elementwise(path, array, multiplier)
+            multiplier, mask = elementwise(path, array, multiplier)
         else:
             multiplier = number(multiplier, f"the multiplier of {dotted(path)}")
         if earlier is None:
             state, count = self.optimizer.state(array), 0
         else:
             state, count = earlier.state, earlier.count
-        flat = _like(array, array)
+        flat = like(array, array)
         return Trained(
             path,
             flat,
-            flat if into is array else _like(array, into),
-            {name: _like(array, kept) for name, kept in state.items()},
+            flat if into is array else like(array, into),
+            {name: like(array, kept) for name, kept in state.items()},
             multiplier,
             mask,
             self._decay[path],
@@ -345,23 +345,3 @@ def _amounts(net: Layer, given: Layer | None, rules: Rules, what: str) -> dict[P
 
     decisions = resolve(net, rules, lambda place: (0.0, "no rule"), check, given)
     return {place.path: amount for place, amount, _ in decisions if not place.is_state}
-
-
-def _like(array: Array, companion: Array) -> Array:
-    """Return a companion of an array, or itself, flat: where an array has a flat view."""
-    return companion.reshape(-1 if array.flags.c_contiguous else array.shape)
-
-
-def _elementwise(path: Path, array: Array, multiplier: Array) -> tuple[Array, Array | None]:
-    """Return multipliers ready for a flat array, and where they are not 0 (None: everywhere)."""
-    xp = array_module(array)
-    try:
-        full = xp.broadcast_to(xp.asarray(multiplier), array.shape)
-    except ValueError:
-        raise ShapeError(
-            f"multipliers of shape {multiplier.shape} don't broadcast to the array's {array.shape}",
-            path,
-        ) from None
-    full = _like(array, full)
-    mask = full != 0
-    return full.astype(array.dtype), None if mask.all() else mask

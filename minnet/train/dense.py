@@ -105,6 +105,7 @@ class Memory:
         self.powers = np.empty(shapes[-1], dtype)
         self.largest, self.totals = (np.empty((count, 1), dtype) for _ in range(2))
         self.starts = np.arange(0, self.powers.size, shapes[-1][1])  # of the rows, counted flat
+        self.plan: Any = None  # what a large net keeps besides
         self.flat_powers, self.flat_top = self.powers.reshape(-1), self.gradients[-1].reshape(-1)
 
 

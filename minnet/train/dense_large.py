@@ -52,37 +52,42 @@ class LargeDense(Dense):
 
     def __call__(self, features: Array, targets: Array) -> tuple[float, Array]:
         memory = self._memories[features.shape]
-        count, x = len(features), np.ascontiguousarray(features)
-        scores, gradient = np.empty(memory.powers.shape, self.dtype), memory.gradients[-1]
-        work = 3 * sum(compiled.product.product_time(count, n, m) for m, n in self._dims)
+        if memory.plan is None:
+            memory.plan = self._plan(memory, len(features))
+        units, room, work = memory.plan
+        x, scores = np.ascontiguousarray(features), np.empty(memory.powers.shape, self.dtype)
+        for i, unit in enumerate(self.units):  # a step's weights are not where the last one's were
+            units[i, 0] = _place(unit.weight)
+            units[i, 1] = _place(unit.bias)
+        units[-1, 5] = _place(scores)
         parts = compiled.team.parts(work)
         squares, loss = np.empty((len(self.units), 2, parts)), np.empty(1)
-        # To add up in, and for the gradients by biases that nobody wants.
-        room, spare = np.empty((2, max(n for _, n in self._dims)), self.dtype)
-        units = np.array(self._rows(memory, scores, spare), np.int64)
-        where = compiled.product.address(self.dtype)
+        where, gradient = compiled.product.address(self.dtype), memory.gradients[-1]
         given = where, units, _place(x), scores, targets, gradient, squares, room, loss
         compiled.team.share_stages(parts, compiled.dense.there_and_back, *given)
         # No element of x.T @ d is larger than the lengths of x and d multiplied (Cauchy and
         # Schwarz); nor is a sum of d than the lengths of a row of ones and d.
         of_x, of_d = squares.sum(axis=2).T
-        self.are_finite = bool((np.maximum(of_x, count) * of_d).sum() < BOUND)
+        self.are_finite = bool((np.maximum(of_x, len(x)) * of_d).sum() < BOUND)
         self._leave([x, *memory.outputs], memory)
         return float(loss[0]), scores
 
-    def _rows(self, memory: Memory, scores: Array, spare: Array) -> list[list[int]]:
-        """Return what the kernel is told of each unit: see `ops.compiled.dense.COLUMNS`."""
-        rows = []
-        outputs = [*memory.outputs, scores]
+    def _plan(self, memory: Memory, count: int) -> tuple[Array, Array, float]:
+        """Return what the kernel is told of the units, room to add up in, and how long it takes.
+
+        See `ops.compiled.dense.COLUMNS`; what is not known yet is 0.
+        """
+        room = np.empty((2, max(n for _, n in self._dims)), self.dtype)
+        rows, outputs = [], [*memory.outputs, None]
         for i, (unit, (inputs, width)) in enumerate(zip(self.units, self._dims, strict=True)):
             is_made = unit.by_weight is not None and unit.by_weight.size <= JOINED
-            by_bias = spare if unit.by_bias is None else unit.by_bias
+            # Gradients by biases that nobody wants go to the second half of the room.
+            by_bias = room[1] if unit.by_bias is None else unit.by_bias
+            places = outputs[i], memory.gradients[i], unit.by_weight if is_made else None, by_bias
             numbers = inputs, width, int(unit.activation is not None)
-            made = _place(outputs[i]), _place(memory.gradients[i])
-            by_weight = _place(unit.by_weight) if is_made else 0
-            row = [_place(value(unit.weight)), _place(unit.bias), *numbers, *made, by_weight]
-            rows.append([*row, _place(by_bias)])
-        return rows
+            rows.append([0, 0, *numbers, *map(_place, places)])
+        work = 3 * sum(compiled.product.product_time(count, n, m) for m, n in self._dims)
+        return np.array(rows, np.int64), room, work
 
     def _leave(self, inputs: list[Array], memory: Memory) -> None:
         """Leave the gradients by large weights as products, if they are known to be finite."""

@@ -34,7 +34,7 @@ def there_and_back(
     targets: Array,
     gradient: Array,
     squares: Array,
-    room: Array,
+    rooms: Array,
     loss: Array,
 ) -> None:
     """Write the loss of a batch, the outputs and the gradients.
@@ -56,13 +56,13 @@ def there_and_back(
     squares
         Of shape (U, 2, parts), to write to: each part's share of the sums of squares of each
         unit's inputs, and of the gradient by its outputs.
-    room
-        Of as many numbers as any unit has outputs.
+    rooms
+        Of shape (2, most), of as many numbers as any unit has outputs.
     loss
         Of shape (1,), to write to.
     """
     give_word(turn)
-    count, of = len(targets), turn[2]
+    count, of, room = len(targets), turn[2], rooms[0]
     for u in range(len(units)):
         for part in range(of):
             if does(turn, part):

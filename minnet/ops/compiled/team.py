@@ -44,6 +44,9 @@ Turn = tuple[Array, int, int]  # the desk, which part this is, and of how many
 LEAST = 12
 # For how many seconds a helper watches for more before it goes to sleep.
 PATIENCE = 0.002
+# For how many seconds threads do all parts themselves once two of them wanted the team at once:
+# then the processor's cores have enough to do.
+CROWDED = 0.1
 # What a helper's place at the desk says. Places are apart in memory: cores pass it on by lines.
 IDLE, ORDERED, ASLEEP = 0, 1, 2
 PLACE = 16
@@ -219,6 +222,7 @@ class Team:
         self._order: tuple[Callable[..., None], tuple[Any, ...]] | None = None
         self._error: BaseException | None = None
         self._lock = threading.Lock()  # one kernel at a time
+        self._crowded_until = 0.0
         self._bells = [threading.Semaphore(0) for _ in range(count)]
         for number in range(1, count):
             name = f"minnet-helper-{number}"
@@ -227,8 +231,11 @@ class Team:
     def share(
         self, function: Callable[..., None], given: tuple[Any, ...], has_stages: bool = False
     ) -> bool:
-        """Have a kernel's parts done; tell whether that could be, the team not being at work."""
+        """Have a kernel's parts done; tell whether that could be, nobody else wanting the team."""
+        if time.monotonic() < self._crowded_until:
+            return False
         if not self._lock.acquire(blocking=False):
+            self._crowded_until = time.monotonic() + CROWDED
             return False
         desk, count = self.desk, len(self._bells)
         try:
