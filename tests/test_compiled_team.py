@@ -90,7 +90,7 @@ def test_stages_wait_for_each_other(parts: int, rest: float) -> None:
 
 def test_who_comes_while_the_team_is_at_work_does_all_parts() -> None:
     out, who, numbers = np.zeros(30), np.zeros(30, int), np.zeros((2, 40), int)
-    with team._team(2)._lock:
+    with team._team()._lock:
         team.share(2, mark, out, who)
         team.share_stages(2, turn_round, numbers, 2)
     assert (out == 1).all() and who.tolist() == [0] * 15 + [1] * 15

@@ -13,9 +13,9 @@ from ..ops import compiled
 from .fading import least
 from .optimizers import SGD, Adam, AdamW, Optimizer
 from .product import Product
-from .stretch import Piece
+from .stretch import Piece, Stretch
 
-__all__ = ["Job", "takes", "takes_product", "update"]
+__all__ = ["Job", "Jobs", "takes", "takes_product"]
 
 # What the step of an element takes, in microseconds on a common processor.
 ELEMENT = 0.0007
@@ -30,11 +30,11 @@ BITS = {
 
 
 class Job(NamedTuple):
-    """A piece to make the step of, its flat gradient or `Product`, and which step it is, from 1."""
+    """A piece to make the step of, its flat gradient or `Product`, and the stretch it is of."""
 
     piece: Piece
     gradient: Any
-    number: int
+    stretch: Stretch
 
 
 def takes(optimizer: Optimizer, piece: Piece, gradient: Any) -> bool:
@@ -45,6 +45,7 @@ def takes(optimizer: Optimizer, piece: Piece, gradient: Any) -> bool:
     """
     return (
         type(optimizer) in (SGD, Adam, AdamW)
+        and optimizer.clip_value is None
         and isinstance(piece.multiplier, float)
         and piece.mask is None
         and piece.into is not piece.array
@@ -67,41 +68,67 @@ def takes_product(optimizer: Optimizer, piece: Piece, product: Product) -> bool:
     )
 
 
-def update(optimizer: Optimizer, jobs: list[Job], rate: float, shrink: float, checks: bool) -> bool:
-    """Make the step of all pieces; with `checks` only if all gradients are finite, and tell.
+class Jobs:
+    """Pieces whose steps one kernel makes, all of one dtype.
 
     Parameters
     ----------
-    optimizer, jobs
-        What to do, with which arrays, all of one dtype.
-    rate
-        The learning rate.
-    shrink
-        What to multiply gradients with.
-    checks
-        Whether to look at the gradients; products are known to be finite.
+    optimizer
+        Whose steps.
+    jobs
+        The pieces with their gradients, which are of the same arrays in every step.
     """
-    from ..ops.compiled.product import address  # here, since that loads Numba
-    from ..ops.compiled.team import parts, share_stages
-    from . import steps
 
-    dtype = jobs[0].piece.array.dtype
-    table = np.array([_row(optimizer, job) for job in jobs], np.int64)
-    numbers = np.array([_numbers(optimizer, job, rate, shrink) for job in jobs], dtype)
-    count = parts(sum(job.piece.array.size for job in jobs) * ELEMENT)
-    bad = np.zeros(count, np.int64)
-    share_stages(count, steps.step, address(dtype), table, numbers, BITS[dtype], checks, bad)
-    return not bad.any()
+    def __init__(self, optimizer: Optimizer, jobs: list[Job]) -> None:
+        from ..ops.compiled.product import address  # here, since that loads Numba
+        from ..ops.compiled.team import parts, share_stages
+        from .steps import step
+
+        self._optimizer, self._jobs = optimizer, jobs
+        self._dtype = jobs[0].piece.array.dtype
+        self._where, self._bits = address(self._dtype), BITS[self._dtype]
+        self._table = np.array([_row(optimizer, job) for job in jobs], np.int64)
+        self._work = sum(job.piece.array.size for job in jobs) * ELEMENT
+        self._parts, self._share, self._kernel = parts, share_stages, step
+
+    def step(self, rate: float, shrink: float, checks: bool) -> bool:
+        """Make the step of all pieces; with `checks` only if all gradients are finite, and tell.
+
+        Parameters
+        ----------
+        rate
+            The learning rate.
+        shrink
+            What to multiply gradients with.
+        checks
+            Whether to look at the gradients; products are known to be finite.
+        """
+        table = self._table
+        for i, job in enumerate(self._jobs):  # which change places at every step
+            table[i, 2:4] = _places(job.piece)[:2]
+            if isinstance(job.gradient, Product):
+                table[i, 8] = job.gradient.x.ctypes.data
+        numbers = [_numbers(self._optimizer, job, rate, shrink) for job in self._jobs]
+        count = self._parts(self._work)
+        bad, exact = np.zeros(count, np.int64), np.array(numbers, self._dtype)
+        given = self._where, table, exact, self._bits, checks, bad
+        self._share(count, self._kernel, *given)
+        return not (checks and bad.any())
+
+
+def _places(piece: Piece) -> list[int]:
+    """Return where the arrays of a piece are in memory."""
+    if piece.places is None:
+        arrays = piece.array, piece.into, *piece.state.values()
+        piece.places = [array.ctypes.data for array in arrays]
+    return piece.places
 
 
 def _row(optimizer: Optimizer, job: Job) -> list[int]:
     """Return what `steps.step` is told of a job: see `steps.COLUMNS`."""
     piece, gradient, _ = job
     kind = 0 if isinstance(optimizer, Adam) else 1 if piece.state else 2
-    if piece.places is None:
-        arrays = piece.array, piece.into, *piece.state.values()
-        piece.places = [array.ctypes.data for array in arrays]
-    array, into, *states = piece.places
+    array, into, *states = _places(piece)
     states += [0] * (2 - len(states))
     if not isinstance(gradient, Product):
         return [kind, piece.array.size, array, into, gradient.ctypes.data, *states, 0, 0, 0, 0, 1]
@@ -119,7 +146,7 @@ def _numbers(optimizer: Optimizer, job: Job, rate: float, shrink: float) -> list
     own: tuple[float, float, float, float] = (factor, 0.0, 0.0, 0.0)
     if isinstance(optimizer, Adam):
         # See `Adam._divided` for what is divided by what.
-        mean, root = optimizer.corrections(job.number)
+        mean, root = optimizer.corrections(job.stretch.count + 1)
         own = optimizer.beta1, optimizer.beta2, optimizer.epsilon / root, mean / root * factor
     elif isinstance(optimizer, SGD) and optimizer.momentum:
         way = (optimizer.momentum * factor, factor) if optimizer.nesterov else (factor, 0.0)

@@ -20,7 +20,7 @@ class Product:
     Parameters
     ----------
     x
-        What went into the layer, of shape (N, inputs).
+        What went into the layer, of shape (N, inputs); None as long as there is nothing.
     d
         The gradient by what came out, of shape (N, outputs).
     room
@@ -34,7 +34,7 @@ class Product:
     array([3., 6.])
     """
 
-    x: Array
+    x: Any
     d: Array
     room: Array
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,35 @@ PIECE = 1 << 20
 JOINED = 1 << 15
 # A GPU updates large arrays in one launch each; those up to so many elements in one together.
 LAUNCH = 1 << 20
+
+
+@dataclass(slots=True)
+class Plan:
+    """How to make the step of some gradients, for as long as they are in the same arrays.
+
+    Parameters
+    ----------
+    flat
+        Those gradients.
+    made
+        The same with those products made that no step makes in passing.
+    products
+        These products.
+    jobs
+        What one compiled kernel does, if there is any.
+    others
+        What is done array by array.
+    """
+
+    flat: Sequence[Any]
+    made: list[Any]
+    products: list[Product]
+    jobs: compiled.Jobs | None
+    others: list[compiled.Job]
+
+    def is_for(self, flat: Sequence[Any]) -> bool:
+        """Tell whether these are the gradients it was made for."""
+        return all(map(operator.is_, flat, self.flat))
 
 
 class Updater:
@@ -72,6 +103,7 @@ class Updater:
         self._l2 = _amounts(net, given, optimizer.l2, "l2")
         self._trained: dict[Path, Trained] = {}
         self._stretches: list[Stretch] = []
+        self._plan: Plan | None = None
 
     def use(
         self,
@@ -114,6 +146,7 @@ class Updater:
         on_gpu = any(not isinstance(one.array, np.ndarray) for one in self._trained.values())
         together = LAUNCH if on_gpu else JOINED
         self._stretches = stretches(self._trained.values(), together, PIECE)
+        self._plan = None
 
     def _prepared(
         self, path: Path, array: Array, into: Array, multipliers: Mapping[Path, Any]
@@ -185,66 +218,71 @@ class Updater:
         ]
 
     def update(
-        self, flat: Sequence[Any], progress: Progress, ok: Any = None, checks: bool = False
+        self,
+        flat: Sequence[Any],
+        progress: Progress,
+        ok: Any = None,
+        checks: bool = False,
+        stays: bool = False,
     ) -> bool:
         """Make the step of gradients that `flat` returned; on a GPU, unless `ok` there is False.
 
         Then neither what was to be read nor what was to be written is touched. With `checks`,
         which is of the CPU, that is so as well where not all gradients are finite; False says so.
+        `stays` says that the next step's gradients will be in the same arrays.
         """
         if flat and not isinstance(flat[0], np.ndarray | Product):
             self._update_on_gpu(flat, progress, ok)
             return True
-        flat = self._made(flat)
+        plan = self._plan
+        if plan is None or not plan.is_for(flat):
+            plan = self._planned(flat)
+            self._plan = plan if stays else None
+        for product in plan.products:
+            product.made()
         if checks and self.optimizer.clip_norm is not None:
-            if not all(map(is_finite, flat)):
+            if not all(map(is_finite, plan.made)):
                 return False
             checks = False
-        rate, shrink = self._rate(progress), self._shrink(flat)
-        jobs, others = self._jobs(flat)
-        if checks and not all(is_finite(job.gradient) for job in others):
+        rate, shrink = self._rate(progress), self._shrink(plan.made)
+        if checks and not all(is_finite(job.gradient) for job in plan.others):
             return False
-        if jobs and not compiled.update(self.optimizer, jobs, rate, shrink, checks):
+        if plan.jobs is not None and not plan.jobs.step(rate, shrink, checks):
             return False
-        for piece, gradient, count in others:
+        for piece, gradient, stretch in plan.others:
             part = self._clipped(gradient, piece.mask)
-            self._update(piece, part if shrink == 1 else part * shrink, count, rate)
+            self._update(piece, part if shrink == 1 else part * shrink, stretch.count + 1, rate)
         for stretch in self._stretches:
             stretch.stepped()
         return True
 
-    def _jobs(self, flat: Sequence[Any]) -> tuple[list[compiled.Job], list[compiled.Job]]:
-        """Return the pieces whose step a compiled kernel makes, and the others."""
-        jobs, others = [], []
+    def _planned(self, flat: Sequence[Any]) -> Plan:
+        """Work out how to make the step of such gradients."""
+        plan, jobs = Plan(flat, [], [], None, []), []
         largest: Any = max((stretch.array for stretch in self._stretches), key=np.size, default=0)
         has_kernels = kernels.takes(largest)
         for stretch, gradient in zip(self._stretches, flat, strict=True):
+            if isinstance(gradient, Product) and not self._takes(stretch.pieces[0], gradient):
+                plan.products.append(gradient)
+                gradient = gradient.room.reshape(-1)
+            plan.made.append(gradient)
             for piece in stretch.pieces:
                 part: Any = gradient if isinstance(gradient, Product) else gradient[piece.span]
-                job = compiled.Job(piece, part, stretch.count + 1)
-                if (
-                    has_kernels
-                    and piece.array.dtype == largest.dtype
-                    and compiled.takes(self.optimizer, piece, part)
-                ):
-                    if self.optimizer.clip_value is not None:
-                        job = job._replace(gradient=self._clipped(part, None))
+                job = compiled.Job(piece, part, stretch)
+                is_alike = has_kernels and piece.array.dtype == largest.dtype
+                if is_alike and compiled.takes(self.optimizer, piece, part):
                     jobs.append(job)
                 else:
-                    others.append(job)
-        return jobs, others
+                    plan.others.append(job)
+        if jobs:
+            plan.jobs = compiled.Jobs(self.optimizer, jobs)
+        return plan
 
-    def _made(self, flat: Sequence[Any]) -> list[Any]:
-        """Return gradients, of which those are made that no step makes in passing."""
-        optimizer = self.optimizer
-        is_clipped = optimizer.clip_value is not None or optimizer.clip_norm is not None
-        return [
-            gradient.made()
-            if isinstance(gradient, Product)
-            and (is_clipped or not compiled.takes_product(optimizer, stretch.pieces[0], gradient))
-            else gradient
-            for stretch, gradient in zip(self._stretches, flat, strict=True)
-        ]
+    def _takes(self, piece: Piece, product: Product) -> bool:
+        """Tell whether the step makes a product in passing."""
+        return self.optimizer.clip_norm is None and compiled.takes_product(
+            self.optimizer, piece, product
+        )
 
     def _update_on_gpu(self, flat: Sequence[Array], progress: Progress, ok: Any) -> None:
         """Make the step without waiting for the GPU, in one launch for each stretch."""

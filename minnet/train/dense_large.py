@@ -16,7 +16,6 @@ from ..backend import Array
 from ..layers import Ramp
 from ..layers.base import Path
 from ..ops import compiled
-from ..ops.kernels import product_into
 from ..optim.product import Product
 from ..optim.updater import JOINED
 from .dense import ACTIVATIONS, Dense, Memory, Unit
@@ -54,7 +53,7 @@ class LargeDense(Dense):
         memory = self._memories[features.shape]
         if memory.plan is None:
             memory.plan = self._plan(memory, len(features))
-        units, room, work = memory.plan
+        units, room, work, products = memory.plan
         x, scores = np.ascontiguousarray(features), np.empty(memory.powers.shape, self.dtype)
         for i, unit in enumerate(self.units):  # a step's weights are not where the last one's were
             units[i, 0] = _place(unit.weight)
@@ -69,13 +68,21 @@ class LargeDense(Dense):
         # Schwarz); nor is a sum of d than the lengths of a row of ones and d.
         of_x, of_d = squares.sum(axis=2).T
         self.are_finite = bool((np.maximum(of_x, len(x)) * of_d).sum() < BOUND)
-        self._leave([x, *memory.outputs], memory)
+        self.products = {}
+        for path, product in products.items():
+            if path == (*self.units[0].path, "weight"):
+                product.x = x
+            if self.are_finite:
+                self.products[path] = product
+            else:
+                product.made()
         return float(loss[0]), scores
 
-    def _plan(self, memory: Memory, count: int) -> tuple[Array, Array, float]:
-        """Return what the kernel is told of the units, room to add up in, and how long it takes.
+    def _plan(self, memory: Memory, count: int) -> tuple[Array, Array, float, dict[Path, Product]]:
+        """Return what the kernel is told of the units, and what is needed besides.
 
-        See `ops.compiled.dense.COLUMNS`; what is not known yet is 0.
+        That is room to add up in, how long a pass takes, and the gradients by large weights as
+        products. See `ops.compiled.dense.COLUMNS`; what is not known yet is 0.
         """
         room = np.empty((2, max(n for _, n in self._dims)), self.dtype)
         rows, outputs = [], [*memory.outputs, None]
@@ -87,18 +94,13 @@ class LargeDense(Dense):
             numbers = inputs, width, int(unit.activation is not None)
             rows.append([0, 0, *numbers, *map(_place, places)])
         work = 3 * sum(compiled.product.product_time(count, n, m) for m, n in self._dims)
-        return np.array(rows, np.int64), room, work
-
-    def _leave(self, inputs: list[Array], memory: Memory) -> None:
-        """Leave the gradients by large weights as products, if they are known to be finite."""
-        self.products = {}
-        for unit, x, d in zip(self.units, inputs, memory.gradients, strict=True):
-            if unit.by_weight is None or unit.by_weight.size <= JOINED:
-                continue
-            if self.are_finite:
-                self.products[(*unit.path, "weight")] = Product(x, d, unit.by_weight)
-            else:
-                product_into(x.T, d, unit.by_weight)
+        inputs = None, *memory.outputs
+        products = {
+            (*unit.path, "weight"): Product(x, d, unit.by_weight)
+            for unit, x, d in zip(self.units, inputs, memory.gradients, strict=True)
+            if unit.by_weight is not None and unit.by_weight.size > JOINED
+        }
+        return np.array(rows, np.int64), room, work, products
 
 
 def _place(array: Any) -> int:

@@ -38,6 +38,8 @@ from .watch import Watch
 
 __all__ = ["Trainer"]
 
+# Arrays of fewer numbers in all are updated in less time than it takes to share that.
+LARGE = 1 << 14
 _NOTHING = nullcontext()
 
 
@@ -231,6 +233,7 @@ class Trainer(Passes, Recovery):
         self._capture = None
         if self._captures:
             self._capture = Capture.of(self.bottom.above, self.objective, self._pass, self.device)
+        self._is_large = sum(array.size for array in self._arrays.values()) >= LARGE
         self._work = step_work(self.bottom.above, self.objective)
         self._dense = Dense.of(self.bottom.above, self.objective, self._arrays)
 
@@ -315,7 +318,7 @@ class Trainer(Passes, Recovery):
                 raise self._loss_not_finite(inputs())
             if self._tensors:
                 try:
-                    with self._hands.between():
+                    with self._hands.between() if self._is_large else _NOTHING:
                         self._descend(found)
                 except MemoryError as error:
                     raise updating(error) from error.__cause__
@@ -327,13 +330,14 @@ class Trainer(Passes, Recovery):
         """Update the arrays, of the gradients that were found."""
         flat = self._flat(found)
         dense = self._dense
-        is_fine = dense is not None and found is dense.gradients and dense.are_finite
+        is_dense = dense is not None and found is dense.gradients
+        is_fine = is_dense and dense is not None and dense.are_finite
         arrays, spare, is_made = self._arrays, self._before, True
         try:
             ok = None if self._watch is None else self._watch.ok
             if self._half is None:
                 checks = self._watch is None and not is_fine
-                is_made = self._updater.update(flat, self.progress, ok, checks)
+                is_made = self._updater.update(flat, self.progress, ok, checks, stays=is_dense)
             else:
                 self._half.update(self._updater, flat, self.progress, ok, spare, arrays)
             if is_made:
@@ -357,4 +361,5 @@ class Trainer(Passes, Recovery):
             return self._updater.flat(found)
         if self._dense_flat is None:
             self._dense_flat = self._updater.flat(found)
-        return self._updater.flat_with(self._dense_flat, self._dense.products)
+        products = self._dense.products
+        return self._updater.flat_with(self._dense_flat, products) if products else self._dense_flat

@@ -50,6 +50,7 @@ CROWDED = 0.1
 # What a helper's place at the desk says. Places are apart in memory: cores pass it on by lines.
 IDLE, ORDERED, ASLEEP = 0, 1, 2
 PLACE = 16
+MOST = 64  # threads
 
 NOBODY = np.zeros(0, np.int64)  # the desk of a thread that does a part by itself
 ALONE: Turn = (NOBODY, 0, 1)
@@ -58,7 +59,7 @@ ALONE: Turn = (NOBODY, 0, 1)
 def parts(microseconds: float) -> int:
     """Return among how many threads to share a kernel's work that takes one of them so long."""
     most = sharers()
-    return 1 if most == 1 else max(1, min(most, cores(), int(microseconds / LEAST)))
+    return 1 if most == 1 else max(1, min(most, cores(), MOST, int(microseconds / LEAST)))
 
 
 def share(count: int, function: Callable[..., None], *given: Any) -> None:
@@ -77,7 +78,7 @@ def share(count: int, function: Callable[..., None], *given: Any) -> None:
         function(ALONE, *given)
     elif not _is_compiled(function):
         in_parts(lambda part: function((NOBODY, part, count), *given), range(count))
-    elif not _team(count).share(function, given):
+    elif not _team().share(count, function, given, has_stages=False):
         for part in range(count):
             function((NOBODY, part, count), *given)
 
@@ -88,7 +89,7 @@ def share_stages(count: int, function: Callable[..., None], *given: Any) -> None
     In each stage it does the parts that it `does`.
     """
     is_shared = count > 1 and _is_compiled(function)
-    if not (is_shared and _team(count).share(function, given, has_stages=True)):
+    if not (is_shared and _team().share(count, function, given, has_stages=True)):
         function((NOBODY, 0, count), *given)
 
 
@@ -208,28 +209,19 @@ def _watch_or_sleep(desk: Array, number: int) -> bool:
 
 
 class Team:
-    """Some threads, of which the caller's is the first.
+    """The caller's thread and its helpers, who begin when they are first wanted."""
 
-    Parameters
-    ----------
-    count
-        How many there are.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.desk = np.zeros(count * PLACE, np.int64)
+    def __init__(self) -> None:
+        self.desk = np.zeros(MOST * PLACE, np.int64)
         self.desk[0] = _looks(PATIENCE)
-        self._order: tuple[Callable[..., None], tuple[Any, ...]] | None = None
+        self._bells: list[threading.Semaphore] = []  # of the helpers there are, from number 1 on
+        self._order: tuple[int, Callable[..., None], tuple[Any, ...]] | None = None
         self._error: BaseException | None = None
         self._lock = threading.Lock()  # one kernel at a time
         self._crowded_until = 0.0
-        self._bells = [threading.Semaphore(0) for _ in range(count)]
-        for number in range(1, count):
-            name = f"minnet-helper-{number}"
-            threading.Thread(target=self._help, args=[number], name=name, daemon=True).start()
 
     def share(
-        self, function: Callable[..., None], given: tuple[Any, ...], has_stages: bool = False
+        self, count: int, function: Callable[..., None], given: tuple[Any, ...], has_stages: bool
     ) -> bool:
         """Have a kernel's parts done; tell whether that could be, nobody else wanting the team."""
         if time.monotonic() < self._crowded_until:
@@ -237,10 +229,10 @@ class Team:
         if not self._lock.acquire(blocking=False):
             self._crowded_until = time.monotonic() + CROWDED
             return False
-        desk, count = self.desk, len(self._bells)
+        desk = self.desk
         try:
-            self._wake()
-            self._order, self._error = (function, given), None
+            self._wake(count)
+            self._order, self._error = (count, function, given), None
             try:
                 function((desk, 0, count), *given)
             finally:
@@ -257,27 +249,31 @@ class Team:
             self._lock.release()
         return True
 
-    def _wake(self) -> None:
-        """Ring for the helpers that sleep, and wait for them, but not long."""
-        for number, bell in enumerate(self._bells):
-            if number and self.desk[number * PLACE] == ASLEEP:
-                bell.release()
+    def _wake(self, count: int) -> None:
+        """Have so many there: ring for the helpers that sleep, and wait for them, but not long."""
+        for number in range(1, count):
+            if number > len(self._bells):
+                self._bells.append(threading.Semaphore(0))
+                name = f"minnet-helper-{number}"
+                threading.Thread(target=self._help, args=[number], name=name, daemon=True).start()
+            elif self.desk[number * PLACE] == ASLEEP:
+                self._bells[number - 1].release()
                 _watch(self.desk, number, ASLEEP, False)
 
     def _help(self, number: int) -> None:
-        """Do a part of every kernel."""
+        """Do a part of every kernel that has so many."""
         while True:
             if _watch_or_sleep(self.desk, number):
                 self._do(number)
             else:
-                self._bells[number].acquire()
+                self._bells[number - 1].acquire()
                 self.desk[number * PLACE] = IDLE
 
     def _do(self, number: int) -> None:
         try:
             assert self._order is not None
-            function, given = self._order
-            function((self.desk, number, len(self._bells)), *given)
+            count, function, given = self._order
+            function((self.desk, number, count), *given)
         except BaseException as error:
             self._error = error
             self.desk[number * PLACE] = IDLE
@@ -295,8 +291,8 @@ def _looks(seconds: float) -> int:
 
 
 @functools.cache
-def _team(count: int) -> Team:
-    return Team(count)
+def _team() -> Team:
+    return Team()
 
 
 if hasattr(os, "register_at_fork"):  # a process that is forked off has none of the threads
