@@ -175,6 +175,8 @@ class Work:
 
     def of(self, batch: Any) -> float:
         """Return how many microseconds a thread takes for an example; 0 on a GPU."""
+        if type(batch) is np.ndarray and batch.shape[1:] in self._known:
+            return self._known[batch.shape[1:]]  # at once: every step comes by here
         if not is_on_host(batch):
             return 0.0
         shape, key = _example_shape(batch)

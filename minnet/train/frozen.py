@@ -157,6 +157,7 @@ class Bottom:
             steps, self.above = _divided_chain(live, ())
             self._steps = pools_first(steps)
         self._work = Work(part for _, part in self._steps)
+        self._pooled = pooled_at_once(self._steps)
         # Flattening an image is not worth remembering; multiplying it by weights is.
         self.is_costly = any(leaf.arrays_here for _, part in self._steps for _, leaf in walk(part))
 
@@ -168,7 +169,7 @@ class Bottom:
 
     def _apply(self, x: Any) -> Any:
         takes = compiled.takes(x, size=compiled.LEAST)  # what comes out may be large
-        steps = pooled_at_once(self._steps) if takes else self._steps
+        steps = self._pooled if takes else self._steps
         with np.errstate(all="ignore"):  # the loss tells if something is not finite
             for path, part in steps:
                 try:
