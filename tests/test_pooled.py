@@ -12,7 +12,7 @@ from window_references import windows
 
 import minnet as mn
 from minnet.errors import MinnetError
-from minnet.net.pooled import _ConvAndPool
+from minnet.net.pooled import _ConvAndMore
 from minnet.ops.conv import conv_and_pool
 
 pytest.importorskip("numba", reason="the kernels are compiled by Numba")
@@ -37,17 +37,18 @@ def cases(draw: st.DrawFn) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
     return arrays, moves, {"window": over, "stride": step, "padding": edges}
 
 
-@given(cases(), st.booleans())
-def test_one_op_gives_what_two_give(case: Any, has_bias: bool) -> None:
+@given(cases(), st.booleans(), st.booleans())
+def test_one_op_gives_what_several_give(case: Any, has_bias: bool, is_ramp: bool) -> None:
     arrays, moves, pool = case
     arrays = arrays if has_bias else arrays[:2]
 
     def at_once(x: Any, weight: Any, bias: Any = None) -> Any:
         how = (moves["stride"], moves["padding"], 1, 1), tuple(pool.values())
-        return conv_and_pool(x, weight, bias, *how)
+        return conv_and_pool(x, weight, bias, *how, is_ramp)
 
     def one_by_one(x: Any, weight: Any, bias: Any = None) -> Any:
-        return mn.ops.max_pool(mn.ops.conv(x, weight, bias, **moves), **pool)
+        y = mn.ops.max_pool(mn.ops.conv(x, weight, bias, **moves), **pool)
+        return mn.ops.ramp(y) if is_ramp else y
 
     with on():
         found = differentiated(at_once, *arrays)
@@ -61,16 +62,16 @@ def test_it_is_done_in_a_chain_in_training_and_in_use(random: np.random.Generato
     net = mn.models.lenet(3).initialize()
     done = []
     with on(), pytest.MonkeyPatch.context() as patch:
-        apply = _ConvAndPool.apply
+        apply = _ConvAndMore.apply
 
         def watched(self: Any, *given: Any) -> Any:
             done.append(type(apply(self, *given)).__name__)
             return apply(self, *given)
 
-        patch.setattr(_ConvAndPool, "apply", watched)
+        patch.setattr(_ConvAndMore, "apply", watched)
         outputs, trainer = net.apply(x), mn.Trainer(net, mn.SGD(0.1))
         losses = [trainer.step(x, y) for _ in range(3)]
-    assert set(done) == {"_Pooled"}
+    assert set(done) == {"_Done"}
     with off():
         same(outputs, net.apply(x))
         plain = mn.Trainer(net, mn.SGD(0.1))

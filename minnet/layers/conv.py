@@ -117,15 +117,17 @@ class Conv(Layer):
         self.check_arrays(x.shape[1:])
         return ops.conv(x, weight, bias, *self._moves())
 
-    def apply_and_pool(self, x: Any, pool: Any) -> Any:
+    def apply_and_pool(self, x: Any, pool: Any, is_ramp: bool = False) -> Any:
         """Return what a MaxPool makes of what `apply` gives, if that can be done as one op.
 
-        None else, as where the two don't fit what comes in.
+        And what a Ramp makes of that, if asked for. None else, as where the two don't fit what
+        comes in.
         """
         weight, bias = self._need("weight"), self._need("bias") if self.bias else None
         try:
             self.check_arrays(x.shape[1:])
-            return conv_and_pool(x, weight, bias, self._moves(), (*pool._sizes(), pool.padding))
+            how = self._moves(), (*pool._sizes(), pool.padding)
+            return conv_and_pool(x, weight, bias, *how, is_ramp)
         except MinnetError:  # each says by itself what is wrong
             return None
 

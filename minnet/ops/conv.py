@@ -97,7 +97,9 @@ def conv(
     )
 
 
-def conv_and_pool(x: Any, weight: Any, bias: Any, moves: Any, pool: Any) -> Any:
+def conv_and_pool(
+    x: Any, weight: Any, bias: Any, moves: Any, pool: Any, is_ramp: bool = False
+) -> Any:
     """Do `conv` and then `max_pool`, as one op; None where no compiled kernel can.
 
     What a convolution gives is mostly the largest thing around, and of a pool of 2 x 2 windows
@@ -109,6 +111,8 @@ def conv_and_pool(x: Any, weight: Any, bias: Any, moves: Any, pool: Any) -> Any:
         As in `conv`.
     moves, pool
         The other arguments of `conv`, in their order, and those of `max_pool`.
+    is_ramp
+        Whether to do `ramp` after that, too.
 
     Examples
     --------
@@ -129,19 +133,21 @@ def conv_and_pool(x: Any, weight: Any, bias: Any, moves: Any, pool: Any) -> Any:
         return None
     if winograd.suits(a, w.shape[-1], sweep):
         return None
-    y, winner = wide.correlate_and_pool(a, w, sweep, b, over)
-    sent: list[Array] = []  # a gradient of the pool, and what it is for the convolution
+    y, winner = wide.correlate_and_pool(a, w, sweep, b, over, is_ramp)
+    sent: list[Array] = []  # a gradient, and what it is for the pool and for the convolution
 
-    def whole(g: Array) -> Array:
+    def sent_back(g: Array) -> list[Array]:
         if not sent or sent[0] is not g:
-            sent[:] = g, compiled.pool.send_to_winner(g, winner, over)
-        return sent[1]
+            of_pool = compiled.activation.ramp_gradient(g, y) if is_ramp else g
+            sent[:] = g, of_pool, compiled.pool.send_to_winner(of_pool, winner, over)
+        return sent
 
     routes = (
-        (x, lambda g: _spread(whole(g), w, sweep)),
-        (weight, lambda g: _weight_gradient(a, whole(g), sweep)),
+        (x, lambda g: _spread(sent_back(g)[2], w, sweep)),
+        (weight, lambda g: _weight_gradient(a, sent_back(g)[2], sweep)),
+        (bias, lambda g: sum_of_rows(sent_back(g)[1])),
     )
-    return _with_bias(y, None, bias, *routes)
+    return record(y, *(routes[:2] if bias is None else routes))
 
 
 def deconv(x: Any, weight: Any, bias: Any = None, stride: Amount = 1, padding: Padding = 0) -> Any:

@@ -267,9 +267,11 @@ def correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Ar
 
 
 def correlate_and_pool(
-    a: Array, w: Array, sweep: Sweep, bias: Array | None, pool: Sweep
+    a: Array, w: Array, sweep: Sweep, bias: Array | None, pool: Sweep, is_ramp: bool = False
 ) -> tuple[Array, Array]:
     """Return the largest of what `correlate` gives in each window of a sweep over it, and which.
+
+    With `is_ramp` it is 0 where none is larger.
 
     Compiled kernels have to take the arrays; what is between is never all there.
     """
@@ -279,7 +281,7 @@ def correlate_and_pool(
     y = new_array((len(a), *pool.positions, w.shape[-1]), a.dtype)
     winner = new_array(y.shape, np.uint8)
     parts = wide.parts(wide.correlate_cost)
-    compiled.windows.correlate_and_pool(a, matrix, row, y, winner, wide, pool, parts)
+    compiled.windows.correlate_and_pool(a, matrix, row, y, winner, wide, pool, is_ramp, parts)
     return y, winner
 
 

@@ -38,7 +38,7 @@ def _find_largest(
     turn: Turn, images: Array, y: Array, winner: Array, pool: Sequence[int]
 ) -> None:  # pragma: no cover (compiled)
     first, last = begin(turn, len(images))
-    find_largest(images[first:last], y[first:last], winner[first:last], pool)
+    find_largest(images[first:last], y[first:last], winner[first:last], pool, False)
     end(turn)
 
 
@@ -79,8 +79,13 @@ def find_largest(
     y: Array,
     winner: Array,
     pool: Sequence[int],
+    is_ramp: bool,
 ) -> None:  # pragma: no cover (compiled)
-    """Write the largest element in each window of images, and which it is; see `moves`."""
+    """Write the largest element in each window of images, and which it is; see `moves`.
+
+    With `is_ramp` it is 0 where none is larger.
+    """
+    least = y.dtype.type(0 if is_ramp else -np.inf)
     height, width, down, across, above, left = pool
     count, rows, columns, channels = images.shape
     source, target, chosen = images.reshape(-1), y.reshape(-1), winner.reshape(-1)
@@ -89,7 +94,7 @@ def find_largest(
         for i in range(y.shape[1]):
             for j in range(y.shape[2]):
                 for c in range(length):
-                    target[at + c] = -np.inf
+                    target[at + c] = least
                     chosen[at + c] = 0
                 for k in range(height):
                     row = i * down + k - above

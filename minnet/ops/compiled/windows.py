@@ -64,6 +64,7 @@ def correlate_and_pool(
     winner: Array,
     wide: Any,
     sweep: Sweep,
+    is_ramp: bool,
     parts: int = 1,
 ) -> None:
     """Write the largest of what `correlate` gives in each window of a sweep over that, and which.
@@ -76,11 +77,13 @@ def correlate_and_pool(
         What `pool.largest` gives, to write to.
     sweep
         How the pool's window moves.
+    is_ramp
+        Whether to write 0 where none of a window is larger.
     """
     lines, windows, rows = _prepared(images, wide, parts)
     made = new_array((*windows.shape[:2], *sweep.shape[1:]), y.dtype)
     rooms = made, made.reshape(*rows.shape[:2], -1), y, winner, windows, rows
-    given = lines, matrix, bias, *rooms, _moves(wide), moves_of(sweep)
+    given = lines, matrix, bias, *rooms, _moves(wide), moves_of(sweep), is_ramp
     share(parts, _correlate_and_pool, address(y.dtype), *given)
 
 
@@ -191,6 +194,7 @@ def _correlate_and_pool(
     all_rows: Array,
     moves: Sequence[int],
     pool: Sequence[int],
+    is_ramp: bool,
 ) -> None:
     start, stop = begin(turn, len(lines))
     windows, rows = all_windows[turn[1]], all_rows[turn[1]]
@@ -203,7 +207,8 @@ def _correlate_and_pool(
         product(where, rows[: some * each], matrix, part, False)
         if bias.size:
             add_to_each(part.reshape(-1), bias)
-        find_largest(made[:some], y[first : first + some], winner[first : first + some], pool)
+        part_of_y, part_of_winner = y[first : first + some], winner[first : first + some]
+        find_largest(made[:some], part_of_y, part_of_winner, pool, is_ramp)
     end(turn)
 
 
