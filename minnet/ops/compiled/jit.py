@@ -113,7 +113,8 @@ if numba is not None:
         def generate(context, builder, signature, given):  # type: ignore[no-untyped-def]
             return builder.inttoptr(given[1], context.get_value_type(signature.return_type))
 
-        return types.CPointer(like.dtype)(like, types.intp), generate  # type: ignore[attr-defined]
+        kinds: Any = types
+        return kinds.CPointer(like.dtype)(like, types.intp), generate
 
     @overload(array_at, inline="always")
     def _array_at(like, place, size):  # type: ignore[no-untyped-def]
