@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +13,9 @@ from ..checks import number
 from ..errors import NonFiniteError, PathError, ShapeError, SpecError
 from ..layers.base import Layer, Path, dotted
 from ..multipliers import Rules, resolve
-from ..ops import compiled as kernels
 from ..progress import Progress
-from . import compiled
 from .optimizers import Optimizer
+from .plan import Plan, planned
 from .product import Product
 from .stretch import Piece, Stretch, Trained, elementwise, like, stretches
 
@@ -31,35 +28,6 @@ PIECE = 1 << 20
 JOINED = 1 << 15
 # A GPU updates large arrays in one launch each; those up to so many elements in one together.
 LAUNCH = 1 << 20
-
-
-@dataclass(slots=True)
-class Plan:
-    """How to make the step of some gradients, for as long as they are in the same arrays.
-
-    Parameters
-    ----------
-    flat
-        Those gradients.
-    made
-        The same with those products made that no step makes in passing.
-    products
-        These products.
-    jobs
-        What one compiled kernel does, if there is any.
-    others
-        What is done array by array.
-    """
-
-    flat: Sequence[Any]
-    made: list[Any]
-    products: list[Product]
-    jobs: compiled.Jobs | None
-    others: list[compiled.Job]
-
-    def is_for(self, flat: Sequence[Any]) -> bool:
-        """Tell whether these are the gradients it was made for."""
-        return all(map(operator.is_, flat, self.flat))
 
 
 class Updater:
@@ -236,7 +204,7 @@ class Updater:
             return True
         plan = self._plan
         if plan is None or not plan.is_for(flat):
-            plan = self._planned(flat)
+            plan = planned(self.optimizer, self._stretches, flat)
             self._plan = plan if stays else None
         for product in plan.products:
             product.made()
@@ -255,34 +223,6 @@ class Updater:
         for stretch in self._stretches:
             stretch.stepped()
         return True
-
-    def _planned(self, flat: Sequence[Any]) -> Plan:
-        """Work out how to make the step of such gradients."""
-        plan, jobs = Plan(flat, [], [], None, []), []
-        largest: Any = max((stretch.array for stretch in self._stretches), key=np.size, default=0)
-        has_kernels = kernels.takes(largest)
-        for stretch, gradient in zip(self._stretches, flat, strict=True):
-            if isinstance(gradient, Product) and not self._takes(stretch.pieces[0], gradient):
-                plan.products.append(gradient)
-                gradient = gradient.room.reshape(-1)
-            plan.made.append(gradient)
-            for piece in stretch.pieces:
-                part: Any = gradient if isinstance(gradient, Product) else gradient[piece.span]
-                job = compiled.Job(piece, part, stretch)
-                is_alike = has_kernels and piece.array.dtype == largest.dtype
-                if is_alike and compiled.takes(self.optimizer, piece, part):
-                    jobs.append(job)
-                else:
-                    plan.others.append(job)
-        if jobs:
-            plan.jobs = compiled.Jobs(self.optimizer, jobs)
-        return plan
-
-    def _takes(self, piece: Piece, product: Product) -> bool:
-        """Tell whether the step makes a product in passing."""
-        return self.optimizer.clip_norm is None and compiled.takes_product(
-            self.optimizer, piece, product
-        )
 
     def _update_on_gpu(self, flat: Sequence[Array], progress: Progress, ok: Any) -> None:
         """Make the step without waiting for the GPU, in one launch for each stretch."""
