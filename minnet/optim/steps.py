@@ -29,7 +29,7 @@ LINE = 64  # numbers that aren't parted: a few lines of a processor's cache
 @kernel
 def step(
     turn: Turn, where: int, jobs: Array, numbers: Array, bits: Array, checks: bool, bad: Array
-) -> None:
+) -> None:  # pragma: no cover (compiled)
     """Make the step of all jobs; with `checks`, only if all gradients that are made are finite.
 
     Parameters
@@ -67,7 +67,9 @@ def step(
 
 
 @kernel
-def _has_infinite(jobs: Array, bits: Array, part: int, of: int) -> bool:
+def _has_infinite(
+    jobs: Array, bits: Array, part: int, of: int
+) -> bool:  # pragma: no cover (compiled)
     """Tell whether a part of any gradient that is made holds NaN or infinity."""
     for job in range(len(jobs)):
         first, last = share_of(part, of, jobs[job, 1], LINE)
@@ -89,7 +91,9 @@ def _largest(numbers: Array, mask: int) -> int:  # pragma: no cover (compiled)
 
 
 @kernel
-def _do(where: int, job: Array, numbers: Array, part: int, of: int) -> None:
+def _do(
+    where: int, job: Array, numbers: Array, part: int, of: int
+) -> None:  # pragma: no cover (compiled)
     """Do a part of a job."""
     size, rows, columns, wide = job[1], job[7], job[11], numbers.itemsize
     if rows == 0:
@@ -110,7 +114,9 @@ def _do(where: int, job: Array, numbers: Array, part: int, of: int) -> None:
 
 
 @kernel
-def _go(job: Array, numbers: Array, gradient: int, first: int, last: int) -> None:
+def _go(
+    job: Array, numbers: Array, gradient: int, first: int, last: int
+) -> None:  # pragma: no cover (compiled)
     """Make the step of some elements, whose gradient is at a place in memory."""
     count, apart = last - first, first * numbers.itemsize
     array = array_at(numbers, job[2] + apart, count)

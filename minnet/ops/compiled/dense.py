@@ -36,7 +36,7 @@ def there_and_back(
     squares: Array,
     rooms: Array,
     loss: Array,
-) -> None:
+) -> None:  # pragma: no cover (compiled)
     """Write the loss of a batch, the outputs and the gradients.
 
     Parameters
@@ -87,7 +87,7 @@ def there_and_back(
 
 
 @kernel
-def _inputs(units: Array, u: int, x: int) -> int:
+def _inputs(units: Array, u: int, x: int) -> int:  # pragma: no cover (compiled)
     """Return where in memory what goes into a unit is."""
     return x if u == 0 else int(units[u - 1, 5])
 
@@ -95,7 +95,7 @@ def _inputs(units: Array, u: int, x: int) -> int:
 @kernel
 def _forward(
     where: int, units: Array, u: int, x: int, count: int, like: Array, part: int, of: int
-) -> None:
+) -> None:  # pragma: no cover (compiled)
     """Write a part of a unit's output."""
     unit, rows, columns = units[u], units[u, 2], units[u, 3]
     bias = array_at(like, unit[1], columns if unit[1] != 0 else 0)
@@ -107,7 +107,7 @@ def _forward(
 @kernel
 def _back(
     where: int, units: Array, u: int, x: int, count: int, like: Array, part: int, of: int
-) -> None:
+) -> None:  # pragma: no cover (compiled)
     """Write a part of the gradients by a unit's weight and by its inputs."""
     unit, rows, columns, none = units[u], units[u, 2], units[u, 3], array_at(like, 0, 0)
     if unit[7] != 0:

@@ -201,7 +201,7 @@ def part_of_product(
     is_ramp: bool,
     part: int,
     of: int,
-) -> None:
+) -> None:  # pragma: no cover (compiled)
     """Write a part of a product, plus a bias, and 0 in place of what is negative.
 
     It is some of its rows or, where these are longer, of its columns: narrow parts would be
@@ -252,7 +252,7 @@ def _some(
     places: tuple[int, int, int],
     bias: Array,
     is_ramp: bool,
-) -> None:
+) -> None:  # pragma: no cover (compiled)
     give_word(turn)
     part_of_product(where, bias, turns, sizes, places, bias, is_ramp, turn[1], turn[2])
     end(turn)

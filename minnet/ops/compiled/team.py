@@ -102,7 +102,7 @@ def _is_compiled(function: Callable[..., None]) -> bool:
 
 
 @kernel
-def give_word(turn: Turn) -> None:
+def give_word(turn: Turn) -> None:  # pragma: no cover (compiled)
     """Let the helpers begin."""
     desk, part, of = turn
     if part == 0 and desk.size:
@@ -113,7 +113,9 @@ def give_word(turn: Turn) -> None:
 
 
 @kernel
-def share_of(part: int, of: int, count: int, together: int) -> tuple[int, int]:
+def share_of(
+    part: int, of: int, count: int, together: int
+) -> tuple[int, int]:  # pragma: no cover (compiled)
     """Return which of so many things are a part's, if so many must not be parted."""
     blocks = -(-count // together)
     first, last = blocks * part // of * together, blocks * (part + 1) // of * together
@@ -121,7 +123,9 @@ def share_of(part: int, of: int, count: int, together: int) -> tuple[int, int]:
 
 
 @kernel
-def begin(turn: Turn, count: int, together: int = 1) -> tuple[int, int]:
+def begin(
+    turn: Turn, count: int, together: int = 1
+) -> tuple[int, int]:  # pragma: no cover (compiled)
     """Give the helpers the word, and return which of so many things are this part's.
 
     Parameters
@@ -144,7 +148,7 @@ def begin(turn: Turn, count: int, together: int = 1) -> tuple[int, int]:
 
 
 @kernel
-def does(turn: Turn, part: int) -> bool:
+def does(turn: Turn, part: int) -> bool:  # pragma: no cover (compiled)
     """Tell whether a part of a stage is to be done here: this one, or that of a helper not there.
 
     Examples
@@ -158,7 +162,7 @@ def does(turn: Turn, part: int) -> bool:
 
 
 @kernel
-def meet(turn: Turn) -> None:
+def meet(turn: Turn) -> None:  # pragma: no cover (compiled)
     """Wait until all are done with a stage."""
     desk, part, of = turn
     if desk.size and part == 0:
@@ -176,7 +180,7 @@ def meet(turn: Turn) -> None:
 
 
 @kernel
-def end(turn: Turn) -> None:
+def end(turn: Turn) -> None:  # pragma: no cover (compiled)
     """Wait for the helpers, for a while; as one of them, say so and wait for the next kernel."""
     desk, part, of = turn
     if desk.size and part == 0:
@@ -188,7 +192,9 @@ def end(turn: Turn) -> None:
 
 
 @kernel
-def _watch(desk: Array, number: int, state: int, until: bool) -> bool:
+def _watch(
+    desk: Array, number: int, state: int, until: bool
+) -> bool:  # pragma: no cover (compiled)
     """Look at a place until it says something, or no longer does; tell whether that came."""
     for _ in range(desk[0]):
         if (look(desk, number * PLACE) == state) == until:
@@ -198,7 +204,7 @@ def _watch(desk: Array, number: int, state: int, until: bool) -> bool:
 
 
 @kernel
-def _watch_or_sleep(desk: Array, number: int) -> bool:
+def _watch_or_sleep(desk: Array, number: int) -> bool:  # pragma: no cover (compiled)
     """Tell a helper whether there is something to do; else its place says that it sleeps."""
     if _watch(desk, number, ORDERED, True):
         return True
