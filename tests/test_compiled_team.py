@@ -98,6 +98,20 @@ def test_who_comes_while_the_team_is_at_work_does_all_parts() -> None:
     time.sleep(team.CROWDED)
 
 
+def test_where_no_thread_can_be_started_all_parts_are_done_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(self: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    none, out, who = team.Team(), np.zeros(30), np.zeros(30, int)
+    monkeypatch.setattr(team, "_team", lambda: none)
+    for _ in range(3):
+        team.share(2, mark, out, who)
+    assert (out == 3).all() and set(who) == {0, 1}
+
+
 def test_several_threads_may_call_kernels_at_once() -> None:
     outs = [np.zeros(1000) for _ in range(4)]
 

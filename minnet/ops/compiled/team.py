@@ -11,10 +11,11 @@ what comes out.
 from __future__ import annotations
 
 import functools
+import math
 import os
-import threading
 import time
 from collections.abc import Callable
+from threading import Lock, Semaphore, Thread
 from typing import Any
 
 import numpy as np
@@ -220,10 +221,10 @@ class Team:
     def __init__(self) -> None:
         self.desk = np.zeros(MOST * PLACE, np.int64)
         self.desk[0] = _looks(PATIENCE)
-        self._bells: list[threading.Semaphore] = []  # of the helpers there are, from number 1 on
+        self._bells: list[Semaphore] = []  # of the helpers there are, from number 1 on
         self._order: tuple[int, Callable[..., None], tuple[Any, ...]] | None = None
         self._error: BaseException | None = None
-        self._lock = threading.Lock()  # one kernel at a time
+        self._lock = Lock()  # one kernel at a time
         self._crowded_until = 0.0
 
     def share(
@@ -237,7 +238,8 @@ class Team:
             return False
         desk = self.desk
         try:
-            self._wake(count)
+            if not self._wake(count):
+                return False
             self._order, self._error = (count, function, given), None
             try:
                 function((desk, 0, count), *given)
@@ -255,24 +257,33 @@ class Team:
             self._lock.release()
         return True
 
-    def _wake(self, count: int) -> None:
-        """Have so many there: ring for the helpers that sleep, and wait for them, but not long."""
+    def _wake(self, count: int) -> bool:
+        """Have so many there: ring for the helpers that sleep, and wait for them, but not long.
+
+        Tell whether that could be; where no thread can be started it isn't tried again.
+        """
         for number in range(1, count):
             if number > len(self._bells):
-                self._bells.append(threading.Semaphore(0))
-                name = f"minnet-helper-{number}"
-                threading.Thread(target=self._help, args=[number], name=name, daemon=True).start()
+                name, bell = f"minnet-helper-{number}", Semaphore(0)
+                helper = Thread(target=self._help, args=(number, bell), name=name, daemon=True)
+                try:
+                    helper.start()
+                except RuntimeError:  # the system allows no more of them
+                    self._crowded_until = math.inf
+                    return False
+                self._bells.append(bell)
             elif self.desk[number * PLACE] == ASLEEP:
                 self._bells[number - 1].release()
                 _watch(self.desk, number, ASLEEP, False)
+        return True
 
-    def _help(self, number: int) -> None:
+    def _help(self, number: int, bell: Semaphore) -> None:
         """Do a part of every kernel that has so many."""
         while True:
             if _watch_or_sleep(self.desk, number):
                 self._do(number)
             else:
-                self._bells[number - 1].acquire()
+                bell.acquire()
                 self.desk[number * PLACE] = IDLE
 
     def _do(self, number: int) -> None:
