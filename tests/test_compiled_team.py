@@ -15,7 +15,7 @@ from hypothesis import given
 
 import minnet as mn
 from minnet.ops.compiled import product, team
-from minnet.ops.compiled.atomic import look, pause, put, swap
+from minnet.ops.compiled.atomic import give_way, look, pause, put, swap, way
 from minnet.ops.compiled.jit import array_at, kernel
 from minnet.ops.compiled.team import NOBODY, begin, does, end, give_word, meet, share_of
 from minnet.threads import in_parts, sharing
@@ -192,17 +192,20 @@ print((out == 40).all(), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @kernel
-def told(numbers: np.ndarray) -> tuple[bool, bool, int]:
+def told(numbers: np.ndarray, where: int) -> tuple[bool, bool, int]:
     """Do with numbers what threads do."""
     put(numbers, 1, 7)
     pause()
+    give_way(where)
     return swap(numbers, 0, 5, 6), swap(numbers, 0, 5, 8), look(numbers, 1)
 
 
-@pytest.mark.parametrize("way", [told, told.py_func], ids=["compiled", "in Python"])
-def test_numbers_that_threads_watch(way: Any) -> None:
+@pytest.mark.parametrize("kind", [told, told.py_func], ids=["compiled", "in Python"])
+def test_numbers_that_threads_watch(kind: Any) -> None:
     numbers = np.array([5, 0])
-    assert way(numbers) == (True, False, 7)
+    assert kind(numbers, way()) == (True, False, 7)
+    numbers[0] = 5
+    assert kind(numbers, 0) == (True, False, 7)
     assert numbers.tolist() == [6, 7]
 
 

@@ -6,13 +6,15 @@ processor core; these are not. In Python, where one thread runs at a time, they 
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import platform
 from typing import Any
 
 from ...backend import Array
 from .jit import numba
 
-__all__ = ["look", "pause", "put", "swap"]
+__all__ = ["give_way", "look", "pause", "put", "swap", "way"]
 
 
 def look(numbers: Array, at: int) -> int:
@@ -52,6 +54,26 @@ def swap(numbers: Array, at: int, old: int, new: int) -> bool:
 
 def pause() -> None:
     """Let a processor core rest for some instructions, between one look and the next."""
+
+
+@functools.cache
+def way() -> int:
+    """Return where in memory the system's function for `give_way` is; 0 where none is known."""
+    try:
+        function = ctypes.CDLL(None).sched_yield  # Linux and macOS have it
+    except (AttributeError, OSError, TypeError):
+        return 0
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def give_way(where: int) -> None:
+    """Let another thread have this processor core, if one waits for it; nothing in Python.
+
+    Parameters
+    ----------
+    where
+        What `way` gave.
+    """
 
 
 if numba is not None:
@@ -101,6 +123,23 @@ if numba is not None:
             return context.get_dummy_value()
 
         return types.void(), generate
+
+    @intrinsic
+    def _give_way(typing, where):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, given):  # type: ignore[no-untyped-def]
+            function = ir.FunctionType(ir.IntType(32), []).as_pointer()
+            builder.call(builder.inttoptr(given[0], function), [])
+            return context.get_dummy_value()
+
+        return types.void(types.intp), generate
+
+    @overload(give_way)
+    def _give_way_here(where):  # type: ignore[no-untyped-def]
+        def called(where):  # type: ignore[no-untyped-def]
+            if where != 0:
+                _give_way(where)
+
+        return called
 
     @overload(look, inline="always")
     def _look_here(numbers, at):  # type: ignore[no-untyped-def]

@@ -22,7 +22,7 @@ import numpy as np
 
 from ...backend import Array
 from ...threads import cores, in_parts, sharers
-from .atomic import look, pause, put, swap
+from .atomic import give_way, look, pause, put, swap, way
 from .jit import kernel, numba
 
 __all__ = [
@@ -52,6 +52,7 @@ CROWDED = 0.1
 IDLE, ORDERED, ASLEEP = 0, 1, 2
 PLACE = 16
 MOST = 64  # threads
+RESTS = 64  # after so many looks, a few microseconds, whoever watches gives way to others
 
 NOBODY = np.zeros(0, np.int64)  # the desk of a thread that does a part by itself
 ALONE: Turn = (NOBODY, 0, 1)
@@ -170,14 +171,25 @@ def meet(turn: Turn) -> None:  # pragma: no cover (compiled)
         stage = desk[2] + 1
         for number in range(1, of):
             if desk[number * PLACE + 1]:
+                looks = 0
                 while look(desk, number * PLACE + 2) != stage:
-                    pause()
+                    looks = _rest(desk, looks)
         put(desk, 2, stage)
     elif desk.size:
         stage = look(desk, 2) + 1
         put(desk, part * PLACE + 2, stage)
+        looks = 0
         while look(desk, 2) != stage:
-            pause()
+            looks = _rest(desk, looks)
+
+
+@kernel
+def _rest(desk: Array, looks: int) -> int:  # pragma: no cover (compiled)
+    """Wait a moment between looks, now and then for whoever else wants the processor core."""
+    pause()
+    if looks % RESTS == RESTS - 1:
+        give_way(desk[3])
+    return looks + 1
 
 
 @kernel
@@ -197,10 +209,11 @@ def _watch(
     desk: Array, number: int, state: int, until: bool
 ) -> bool:  # pragma: no cover (compiled)
     """Look at a place until it says something, or no longer does; tell whether that came."""
-    for _ in range(desk[0]):
+    looks = 0
+    while looks < desk[0]:
         if (look(desk, number * PLACE) == state) == until:
             return True
-        pause()
+        looks = _rest(desk, looks)
     return False
 
 
@@ -220,7 +233,7 @@ class Team:
 
     def __init__(self) -> None:
         self.desk = np.zeros(MOST * PLACE, np.int64)
-        self.desk[0] = _looks(PATIENCE)
+        self.desk[0], self.desk[3] = _looks(PATIENCE), way()
         self._bells: list[Semaphore] = []  # of the helpers there are, from number 1 on
         self._order: tuple[int, Callable[..., None], tuple[Any, ...]] | None = None
         self._error: BaseException | None = None
