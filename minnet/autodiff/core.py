@@ -13,7 +13,7 @@ from ..buffers import new_array
 from ..errors import DeviceMemoryError
 from ..threads import sharers
 
-__all__ = ["GradientFunction", "Node", "backward", "nodes"]
+__all__ = ["GradientFunction", "Node", "added", "backward", "nodes"]
 
 GradientFunction: TypeAlias = Callable[[Array], Array]
 
@@ -62,7 +62,7 @@ def backward(
                 elif parent in owned:
                     table[parent] += part
                 else:
-                    table[parent] = _sum(table[parent], part)
+                    table[parent] = added(table[parent], part)
                     owned.add(parent)
                 if parent.parents:
                     awaited[parent] -= 1
@@ -74,8 +74,8 @@ def backward(
     return table
 
 
-def _sum(a: Array, b: Array) -> Array:
-    """Return the sum of two gradients of one array, in memory that may have served before."""
+def added(a: Array, b: Array) -> Array:
+    """Return the sum of two arrays that are alike, in memory that may have served before."""
     if not isinstance(a, np.ndarray):
         return a + b
     if sharers() > 1:

@@ -28,27 +28,13 @@ def product(a: Array, b: Array) -> Any:
     return gpu.product.dot(a, b)
 
 
-def product_into(
-    a: Array, b: Array, out: Array, bias: Array | None = None, is_ramp: bool = False
-) -> Array:
-    """Write the product of two matrices on the CPU, which threads may share, and return it.
-
-    Parameters
-    ----------
-    a, b, out
-        The matrices.
-    bias
-        What to add to each row.
-    is_ramp
-        Whether to put 0 in place of what is negative then.
-    """
+def product_into(a: Array, b: Array, out: Array) -> Array:
+    """Write the product of two matrices on the CPU, which threads may share, and return it."""
     if compiled.takes(out, a, b):
-        compiled.product.multiplied(a, b, out, bias, is_ramp)
-        return out
-    np.dot(a, b, out)
-    if bias is not None:
-        out += bias
-    return np.maximum(out, 0, out=out) if is_ramp else out
+        compiled.product.multiplied(a, b, out)
+    else:
+        a.dot(b, out)
+    return out
 
 
 def sum_of_rows(a: Array) -> Array:

@@ -126,8 +126,10 @@ def _places(piece: Piece) -> list[int]:
 
 def _row(optimizer: Optimizer, job: Job) -> list[int]:
     """Return what `steps.step` is told of a job: see `steps.COLUMNS`."""
+    from .steps import ADAM, MOMENTUM, PLAIN_STEP
+
     piece, gradient, _ = job
-    kind = 0 if isinstance(optimizer, Adam) else 1 if piece.state else 2
+    kind = ADAM if isinstance(optimizer, Adam) else MOMENTUM if piece.state else PLAIN_STEP
     array, into, *states = _places(piece)
     states += [0] * (2 - len(states))
     if not isinstance(gradient, Product):

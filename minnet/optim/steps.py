@@ -14,7 +14,7 @@ import math
 from ..backend import Array
 from ..ops.compiled.jit import array_at, kernel, unsigned
 from ..ops.compiled.product import PLAIN, TURNED, product_at
-from ..ops.compiled.team import Turn, does, end, give_word, meet, share_of
+from ..ops.compiled.team import LINE, Turn, does, end, give_word, meet, share_of
 
 __all__ = ["ADAM", "COLUMNS", "MOMENTUM", "PLAIN_STEP", "step"]
 
@@ -23,7 +23,6 @@ ADAM, MOMENTUM, PLAIN_STEP = 0, 1, 2  # what kind of step
 # gradient that is a product not made yet (else 0): rows to make at a time, where x and d are,
 # examples, columns.
 COLUMNS = 12
-LINE = 64  # numbers that aren't parted: a few lines of a processor's cache
 
 
 @kernel

@@ -7,13 +7,12 @@ import numpy as np
 from ...backend import Array
 from ...buffers import new_array
 from .jit import kernel, unsigned
-from .team import Turn, begin, end, parts, share
+from .team import LINE, Turn, begin, end, parts, share
 
 __all__ = ["add", "add_to_each", "add_to_rows", "ramp", "ramp_gradient"]
 
 # What a number takes, in microseconds on a common processor.
 ELEMENT = 0.0004
-LINE = 64  # numbers that aren't parted: a few lines of a processor's cache
 
 
 def add_to_rows(y: Array, row: Array) -> None:

@@ -23,10 +23,11 @@ import numpy as np
 from ...backend import Array
 from ...threads import cores, in_parts, sharers
 from .atomic import give_way, look, pause, put, swap, way
-from .jit import kernel, numba
+from .jit import kernel
 
 __all__ = [
     "ALONE",
+    "LINE",
     "Turn",
     "begin",
     "does",
@@ -53,6 +54,8 @@ IDLE, ORDERED, ASLEEP = 0, 1, 2
 PLACE = 16
 MOST = 64  # threads
 RESTS = 64  # after so many looks, a few microseconds, whoever watches gives way to others
+
+LINE = 64  # numbers that aren't parted: a few lines of a processor's cache
 
 NOBODY = np.zeros(0, np.int64)  # the desk of a thread that does a part by itself
 ALONE: Turn = (NOBODY, 0, 1)
@@ -97,7 +100,7 @@ def share_stages(count: int, function: Callable[..., None], *given: Any) -> None
 
 def _is_compiled(function: Callable[..., None]) -> bool:
     """Tell a kernel from a function of Python, as those are that can't call BLAS."""
-    return numba is not None and hasattr(function, "py_func")
+    return hasattr(function, "py_func")
 
 
 # --- what kernels call --------------------------------------------------------------------
