@@ -23,7 +23,7 @@ from minnet.ops import compiled, winograd
 from minnet.ops.compiled import product, team
 from minnet.optim import updater
 from minnet.threads import sharing
-from minnet.train import dense_large
+from minnet.train import planned
 
 EDGES = ((1, 0), (0, 1))
 
@@ -50,8 +50,9 @@ def check_ops(random: np.random.Generator, dtype: str) -> None:
     same_both_ways(conv, draw(2, 4, 5, 2), draw(2, 3, 2, 3), draw(3))
     same_both_ways(mn.ops.deconv, draw(1, 3, 2), draw(2, 2, 3), draw(3))
     same_both_ways(largest, draw(2, 4, 5, 3))
-    chain = mn.Chain(mn.Conv(3, 2), mn.MaxPool(2)).initialize(input_shape=(5, 5, 2), dtype=dtype)
-    same(*both(chain.apply, draw(2, 5, 5, 2)))  # as one op
+    chain = mn.Chain(mn.Ramp(), mn.Conv(3, 2), mn.MaxPool(2))
+    chain = chain.initialize(input_shape=(5, 5, 2), dtype=dtype)
+    same(*both(chain.apply, draw(2, 5, 5, 2)))  # the last two as one op
     same_both_ways(mn.ops.ramp, draw(3, 4))
     same_both_ways(norm, draw(5, 3), draw(3), draw(3))
     same_both_ways(known, draw(5, 3), draw(3), draw(3))
@@ -81,22 +82,28 @@ def check_shared(random: np.random.Generator, dtype: str) -> None:
     assert not team._watch_or_sleep(desk, 1) and desk[team.PLACE] == team.ASLEEP
 
 
-def check_dense(random: np.random.Generator, dtype: str) -> None:
-    """Compare steps of a dense net that counts as a large one."""
-    x, y = random.normal(size=(5, 4)).astype(dtype), random.integers(0, 3, 5)
-    net = mn.Chain(9, mn.Ramp, 3, mn.Softmax, input=4).initialize(dtype=dtype)
+def check_planned(random: np.random.Generator, dtype: str) -> None:
+    """Compare steps of nets whose passes one kernel makes, and what comes out of them."""
+    tolerance = {"float32": 1e-3, "float64": 1e-9}[dtype]
+    top = [9, mn.Ramp, 3, mn.Softmax]
+    below = mn.Conv(3, 2, padding=1), mn.MaxPool(2), mn.Ramp, mn.Conv(2, (1, 2)), mn.Flatten
+    dense = mn.Chain(*top, input=4).initialize(dtype=dtype)
+    blocks = mn.Chain(*below, *top, input=(5, 7, 1)).initialize(dtype=dtype)
+    y = random.integers(0, 3, 5)
 
-    def trained(_: Any) -> Any:
-        # A step finds out what the batches are like, the next ones are made by hand.
+    def trained(net: Any, x: Any) -> Any:
         trainer = mn.Trainer(net, mn.Adam(0.1), threads=1)
         losses = [trainer.step(x, y) for _ in range(3)]
         return [np.array(losses, dtype), *map(np.array, trainer.net.arrays().values())]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dense_large, "MANY", 0)
-        for module in (dense_large, updater):
+        patch.setattr(planned, "MANY", 0)
+        for module in (planned, updater):
             patch.setattr(module, "JOINED", 5)
-        same(*both(trained, x), {"float32": 1e-3, "float64": 1e-9}[dtype])
+        for net, shape in ((dense, (4,)), (blocks, (5, 7, 1))):
+            x = random.normal(size=(5, *shape)).astype(dtype)
+            same(*both(lambda x, net=net: trained(net, x), x), tolerance)
+    same(*both(lambda x: mn.Chain(*blocks.layers).apply(x), x))
 
 
 def check_loss(random: np.random.Generator, dtype: str) -> None:
@@ -152,7 +159,7 @@ def main(has_blas: bool) -> None:
         check_loss(random, dtype)
         check_optimizers(random, dtype)
         check_shared(random, dtype)
-        check_dense(random, dtype)
+        check_planned(random, dtype)
     sys.setprofile(None)
     for family in compiled.FAMILIES:
         importlib.import_module(f"minnet.ops.compiled.{family}")

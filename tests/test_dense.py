@@ -86,7 +86,7 @@ def test_a_head_on_a_frozen_bottom_goes_by_hand():
     x, y = points()
     net = mn.Chain(mn.Linear(4), mn.BatchNorm(), mn.Linear(3), mn.Softmax(), input=2).initialize()
     trainer = mn.Trainer(net, multipliers={-2: 1, ...: None})
-    assert [goes_by_hand(trainer, x, y) for _ in range(3)] == [False, True, True]
+    assert [goes_by_hand(trainer, x, y) for _ in range(3)] == [True, True, True]
     assert trainer.net[0, "weight"] is net[0, "weight"]
 
 
@@ -140,7 +140,7 @@ def test_shares_for_targets_go_through_the_ops():
     x, y = points(8)
     net = mn.Chain(mn.Linear(3), mn.Softmax(), input=2).initialize()
     trainer = mn.Trainer(net.with_ends(output=mn.ClassDecoder([0, 1, 2])))
-    assert [goes_by_hand(trainer, x, y) for _ in range(2)] == [False, True]
+    assert goes_by_hand(trainer, x, y)
     assert not goes_by_hand(trainer, x, np.eye(3)[y])
     assert goes_by_hand(trainer, x, y)
 
@@ -190,8 +190,6 @@ def test_a_gradient_that_is_infinite_is_named_and_changes_nothing():
     errors = []
     for way in (True, False):
         trainer = trainer_of(still, way, optimizer=mn.SGD(1e-38), multipliers={"b": None})
-        if way:
-            trainer._dense.make_room(x)
         with pytest.raises(NonFiniteError, match="its gradient is not finite") as caught:
             trainer.step(x, y)
         assert same_nets(trainer.net, still) and trainer.steps == 0

@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import EllipsisType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
-from ..autodiff import value
 from ..errors import MinnetError, PathError, SpecError
-from ..layers import MaxPool, Ramp
 from ..layers.base import Context, Layer, Multiplier
-from ..ops import compiled
 from .chain_surgery import ChainSurgery
 from .fit import final_shape, only_moves, sized
+from .order import Order
 from .parts import check_name, parse_path
 from .place import told
-from .pooled import pooled_at_once
 from .shorthand import as_layer
 from .structure import Run, Structure, alone
 
-__all__ = ["Chain", "pools_first"]
-
-Key = TypeVar("Key")
+__all__ = ["Chain"]
 
 
 class Chain(ChainSurgery):
@@ -103,18 +98,13 @@ class Chain(ChainSurgery):
         return _through(self.children(), x, run)
 
     def apply(self, x: Any, context: Context | None = None) -> Any:
-        run = alone if context is None else context.run
-        # Whatever its size: what comes out may be large.
-        order, pooled = self._orders
-        is_pooled = pooled is not None and compiled.takes(value(x), size=compiled.LEAST)
-        return _through(pooled if is_pooled else order, x, run)
+        x, parts = self._order.begun(x)
+        return _through(parts, x, alone if context is None else context.run)
 
     @cached_property
-    def _orders(self) -> tuple[Any, Any]:
-        """The layers in the order to compute them in, also with pools done by convolutions."""
-        order = pools_first(self.children())
-        pooled = pooled_at_once(order)
-        return order, None if pooled == order else pooled
+    def _order(self) -> Order:
+        """The layers in the order to compute them in."""
+        return Order(self.children())
 
     def _sized(self, size: int) -> Self | None:
         for key, part in reversed(self.children()):
@@ -263,19 +253,6 @@ def _through(parts: Iterable[tuple[str | int, Layer]], x: Any, run: Run) -> Any:
         except (MemoryError, TypeError) as error:
             raise told(error, key, getattr(part, "layer", part), x) from error.__cause__
     return x
-
-
-def pools_first(parts: Iterable[tuple[Key, Layer]]) -> list[tuple[Key, Layer]]:
-    """Return layers in the order to compute them in: a MaxPool before the Ramp that it follows.
-
-    The largest of ramps is the ramp of the largest, bit for bit and there and back, of a
-    fraction of the numbers.
-    """
-    order = list(parts)
-    for i in range(len(order) - 1):
-        if type(order[i][1]) is Ramp and type(order[i + 1][1]) is MaxPool:
-            order[i], order[i + 1] = order[i + 1], order[i]
-    return order
 
 
 def _checked(parts: Sequence[Layer]) -> tuple[Layer, ...]:

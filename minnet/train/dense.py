@@ -22,7 +22,7 @@ Letters: N examples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +31,12 @@ import numpy as np
 from .. import ops
 from ..autodiff import value
 from ..backend import Array, Shape
-from ..layers import Linear, Ramp, Tanh
+from ..errors import MinnetError
+from ..layers import Flatten, Linear, Ramp, Tanh
 from ..layers.base import Layer, Path
 from ..layers.shape import Passed
 from ..net import Chain, Net
+from ..net.planned import Block, blocks_of
 from ..ops import compiled
 from ..optim.flat import packed
 from ..optim.product import Product
@@ -109,15 +111,13 @@ class Memory:
         self.flat_powers, self.flat_top = self.powers.reshape(-1), self.gradients[-1].reshape(-1)
 
 
-def _parts(net: Layer, path: Path = ()) -> Iterator[Unit | Activation | None]:
-    """Yield what the layers of a net are here, None for one that is nothing of that."""
+def _layers(net: Layer, path: Path = ()) -> Iterator[tuple[Path, Layer]]:
+    """Yield the layers that a net applies one after another, with their paths."""
     if isinstance(net, Chain) and _is_usual(type(net)):
         for key, part in net.children():
-            yield from _parts(part, (*path, key))
-    elif type(net) is Linear:
-        yield Unit(path, net.arrays_here["weight"], net.arrays_here.get("bias"))
+            yield from _layers(part, (*path, key))
     elif type(net) is not Passed:
-        yield ACTIVATIONS.get(type(net))
+        yield path, net
 
 
 def _is_usual(chain: type[Chain]) -> bool:
@@ -125,17 +125,23 @@ def _is_usual(chain: type[Chain]) -> bool:
     return chain.apply is Chain.apply and chain._flow is Chain._flow
 
 
-def _units(net: Net) -> list[Unit]:
-    """Return the units that a net consists of; none if there is anything else in it."""
+def _units(layers: Sequence[tuple[Path, Layer]]) -> list[Unit]:
+    """Return the units that layers consist of; none if there is anything else."""
     units: list[Unit] = []
-    for part in _parts(net):
-        if isinstance(part, Unit):
-            units.append(part)
-        elif part is None or not units or units[-1].activation is not None:
+    for path, part in layers:
+        if type(part) is Linear:
+            units.append(Unit(path, part.arrays_here["weight"], part.arrays_here.get("bias")))
+        elif type(part) not in ACTIVATIONS or not units or units[-1].activation is not None:
             return []
         else:
-            units[-1].activation = part
+            units[-1].activation = ACTIVATIONS[type(part)]
     return units
+
+
+def arrays_of(blocks: Sequence[Block], units: Sequence[Unit]) -> list[Any]:
+    """Return the arrays of the parts of a net."""
+    parts: list[Any] = [*blocks, *units]
+    return [value(a) for part in parts for a in (part.weight, part.bias) if a is not None]
 
 
 # --- the passes -------------------------------------------------------------------------------
@@ -143,9 +149,6 @@ def _units(net: Net) -> list[Unit]:
 
 class Dense:
     """The passes through a dense net.
-
-    A batch of a shape that has not been seen goes through the ops first, which find out
-    what is wrong with it.
 
     Attributes
     ----------
@@ -183,11 +186,16 @@ class Dense:
         arrays
             What is trained.
         """
-        units = _units(net)
+        layers = list(_layers(net))
+        blocks, count = blocks_of(layers)
+        if blocks and type(layers[count][1]) is Flatten:
+            count += 1
+        units = _units(layers[count:])
         goals = [(goal.function, goal.kind) for goal in objective.goals.values()]
-        there = [value(a) for unit in units for a in (unit.weight, unit.bias) if a is not None]
+        there = arrays_of(blocks, units)
         fits = (
             arrays
+            and units
             and goals == [(ops.cross_entropy, "classes")]
             and all(isinstance(array, np.ndarray) for array in there)
             and len({array.dtype for array in there}) == 1
@@ -195,29 +203,54 @@ class Dense:
         )
         if not fits:
             return None
-        from .dense_large import LargeDense
+        from .planned import Planned
 
         gradients = packed(arrays)
-        return (LargeDense if LargeDense.suits(units, gradients) else cls)(units, gradients)
-
-    def make_room(self, features: Any) -> None:
-        """Get ready for batches like this one, which has gone through the ops."""
-        is_new = isinstance(features, np.ndarray) and features.shape not in self._memories
-        if is_new and features.ndim == 2:
-            if len(self._memories) == SHAPES:
-                self._memories.clear()
-            self._memories[features.shape] = Memory(len(features), self.units, self.dtype)
+        if Planned.suits(blocks, units, gradients):
+            return Planned(blocks, units, gradients)
+        return None if blocks else cls(units, gradients)
 
     def takes(self, features: Any, targets: Any) -> bool:
-        """Tell whether a batch is like one there is room for, with classes for targets."""
+        """Tell whether there is room for a batch, with classes for targets.
+
+        What is wrong with others the ops find out.
+        """
         return (
-            isinstance(features, np.ndarray)
-            and features.shape in self._memories
+            type(features) is np.ndarray
             and features.dtype == self.dtype
+            and (features.shape in self._memories or self._makes_room(features))
             and targets.dtype == np.int64
             and targets.shape == features.shape[:1]
             and int(targets.view(np.uint64).max()) < self.classes  # negative ones are huge
         )
+
+    def _makes_room(self, features: Array) -> bool:
+        """Make room for batches like this one; tell whether they fit."""
+        try:
+            memory = self._room(features)
+        except (MinnetError, MemoryError):
+            return False
+        if memory is None:
+            return False
+        if len(self._memories) == SHAPES:
+            self._memories.clear()
+        self._memories[features.shape] = memory
+        return True
+
+    def _room(self, features: Array) -> Memory | None:
+        """Return room for batches like this one, or None if they don't fit."""
+        if features.ndim != 2 or not self._are_fitting(features.shape[1]):
+            return None
+        return Memory(len(features), self.units, self.dtype)
+
+    def _are_fitting(self, inputs: int) -> bool:
+        """Tell whether the units fit each other and examples of so many numbers."""
+        for unit in self.units:
+            rows, columns = value(unit.weight).shape
+            if rows != inputs or (unit.bias is not None and value(unit.bias).shape != (columns,)):
+                return False
+            inputs = columns
+        return True
 
     def __call__(self, features: Array, targets: Array) -> tuple[float, Array]:
         """Return the loss and the outputs of a batch, and leave the gradients in `gradients`."""

@@ -14,11 +14,9 @@ from ..layers import Dropout
 from ..layers.base import Layer, Path, walk
 from ..layers.shape import Passed
 from ..net import Chain, Graph, Net
-from ..net.chain import pools_first
-from ..net.pooled import pooled_at_once
+from ..net.order import Order
 from ..net.threaded import Hands, Work, multiplications
 from ..net.wiring import head, needed_by
-from ..ops import compiled
 
 __all__ = ["Bottom", "without_frozen_dropout"]
 
@@ -155,9 +153,9 @@ class Bottom:
             self._steps = [] if below is None else [((), below)]
         elif isinstance(live, Chain):
             steps, self.above = _divided_chain(live, ())
-            self._steps = pools_first(steps)
+            self._steps = steps
         self._work = Work(part for _, part in self._steps)
-        self._pooled = pooled_at_once(self._steps)
+        self._order = Order(self._steps)
         # Flattening an image is not worth remembering; multiplying it by weights is.
         self.is_costly = any(leaf.arrays_here for _, part in self._steps for _, leaf in walk(part))
 
@@ -168,8 +166,7 @@ class Bottom:
         return self._hands.map(self._apply, x, self._work)
 
     def _apply(self, x: Any) -> Any:
-        takes = compiled.takes(x, size=compiled.LEAST)  # what comes out may be large
-        steps = self._pooled if takes else self._steps
+        x, steps = self._order.begun(x)
         with np.errstate(all="ignore"):  # the loss tells if something is not finite
             for path, part in steps:
                 try:

@@ -70,10 +70,7 @@ class Passes:
             some = part_of(features, part), part_of(targets, part)
             return self._pass(number, (part.stop - part.start) / count, *some, self._state)
 
-        passes = self._hands.do(work, division)
-        if self._dense is not None:
-            self._dense.make_room(features)
-        return passes
+        return self._hands.do(work, division)
 
     def _pass(
         self, number: int, share: float, features: Any, targets: Any, state: Mapping[Path, Array]

@@ -15,7 +15,7 @@ from .loss import cross_entropy
 from .product import PLAIN, TURNED, part_of_product
 from .team import Turn, does, end, give_word, meet, share_of
 
-__all__ = ["COLUMNS", "there_and_back"]
+__all__ = ["COLUMNS", "there_and_back", "through_net", "up_net"]
 
 # What a row says of a unit: where its weight and its bias are (0 for none), the numbers of its
 # inputs and outputs, whether a ramp comes after it; where its output goes, the gradients by that,
@@ -62,12 +62,39 @@ def there_and_back(
         Of shape (1,), to write to.
     """
     give_word(turn)
-    count, of, room = len(targets), turn[2], rooms[0]
+    through_net(turn, where, units, x, 0, scores, targets, gradient, squares, rooms, loss)
+    end(turn)
+
+
+@kernel
+def up_net(
+    turn: Turn, where: int, units: Array, x: int, count: int, like: Array
+) -> None:  # pragma: no cover (compiled)
+    """Write the outputs of all units."""
     for u in range(len(units)):
-        for part in range(of):
+        for part in range(turn[2]):
             if does(turn, part):
-                _forward(where, units, u, x, count, room, part, of)
+                _forward(where, units, u, x, count, like, part, turn[2])
         meet(turn)
+
+
+@kernel
+def through_net(
+    turn: Turn,
+    where: int,
+    units: Array,
+    x: int,
+    by_x: int,
+    scores: Array,
+    targets: Array,
+    gradient: Array,
+    squares: Array,
+    rooms: Array,
+    loss: Array,
+) -> None:  # pragma: no cover (compiled)
+    """Do that once the word is given; write the gradient by the inputs to a place, 0 for none."""
+    count, of, room = len(targets), turn[2], rooms[0]
+    up_net(turn, where, units, x, count, room)
     if turn[1] == 0:
         loss[0] = cross_entropy(scores, targets, gradient)
     meet(turn)
@@ -80,10 +107,9 @@ def there_and_back(
         meet(turn)
         for part in range(of):
             if does(turn, part):
-                _back(where, units, u, x, count, room, part, of)
+                _back(where, units, u, x, by_x, count, room, part, of)
         if u > 0:
             meet(turn)
-    end(turn)
 
 
 @kernel
@@ -106,7 +132,15 @@ def _forward(
 
 @kernel
 def _back(
-    where: int, units: Array, u: int, x: int, count: int, like: Array, part: int, of: int
+    where: int,
+    units: Array,
+    u: int,
+    x: int,
+    by_x: int,
+    count: int,
+    like: Array,
+    part: int,
+    of: int,
 ) -> None:  # pragma: no cover (compiled)
     """Write a part of the gradients by a unit's weight and by its inputs."""
     unit, rows, columns, none = units[u], units[u, 2], units[u, 3], array_at(like, 0, 0)
@@ -114,9 +148,9 @@ def _back(
         sizes = rows, columns, count, rows, columns
         places = _inputs(units, u, x), unit[6], unit[7]
         part_of_product(where, like, (TURNED, PLAIN), sizes, places, none, False, part, of)
-    if u > 0:
+    if u > 0 or by_x != 0:
         sizes = count, rows, columns, columns, columns
-        places = unit[6], unit[0], units[u - 1, 6]
+        places = unit[6], unit[0], units[u - 1, 6] if u > 0 else by_x
         part_of_product(where, like, (PLAIN, TURNED), sizes, places, none, False, part, of)
 
 

@@ -16,7 +16,7 @@ from ..sweep import Sweep
 from .jit import kernel, unsigned
 from .team import Turn, begin, end, parts, share
 
-__all__ = ["find_largest", "largest", "moves", "send_to_winner"]
+__all__ = ["find_largest", "largest", "moves", "send_to", "send_to_winner"]
 
 # What a number of the images takes, in microseconds on a common processor.
 ELEMENT = 0.0005
@@ -38,7 +38,8 @@ def _find_largest(
     turn: Turn, images: Array, y: Array, winner: Array, pool: Sequence[int]
 ) -> None:  # pragma: no cover (compiled)
     first, last = begin(turn, len(images))
-    find_largest(images[first:last], y[first:last], winner[first:last], pool, False)
+    some = images[first:last].reshape(-1), y[first:last].reshape(-1), winner[first:last].reshape(-1)
+    find_largest(some[0], some[1], some[2], last - first, _sizes(images, y), pool, False)
     end(turn)
 
 
@@ -74,25 +75,45 @@ def moves(sweep: Sweep) -> tuple[int, ...]:
 
 
 @kernel
+def _sizes(
+    images: Array, y: Array
+) -> tuple[int, int, int, int, int]:  # pragma: no cover (compiled)
+    """Return the sizes that the loops take, of images and of the results of a pool."""
+    return images.shape[1], images.shape[2], images.shape[3], y.shape[1], y.shape[2]
+
+
+@kernel
 def find_largest(
-    images: Array,
-    y: Array,
-    winner: Array,
+    source: Array,
+    target: Array,
+    chosen: Array,
+    count: int,
+    sizes: Sequence[int],
     pool: Sequence[int],
     is_ramp: bool,
 ) -> None:  # pragma: no cover (compiled)
-    """Write the largest element in each window of images, and which it is; see `moves`.
+    """Write the largest element in each window of images, and which it is.
 
-    With `is_ramp` it is 0 where none is larger.
+    Parameters
+    ----------
+    source, target, chosen
+        The images, the largest and which, flat.
+    count
+        How many images they are.
+    sizes
+        H, W and C of the images; how many windows there are along H and W.
+    pool
+        See `moves`.
+    is_ramp
+        Whether to write 0 where none is larger.
     """
-    least = y.dtype.type(0 if is_ramp else -np.inf)
+    least = target.dtype.type(0 if is_ramp else -np.inf)
     height, width, down, across, above, left = pool
-    count, rows, columns, channels = images.shape
-    source, target, chosen = images.reshape(-1), y.reshape(-1), winner.reshape(-1)
+    rows, columns, channels, positions_down, positions_along = sizes
     length, at = unsigned(channels), unsigned(0)
     for n in range(count):
-        for i in range(y.shape[1]):
-            for j in range(y.shape[2]):
+        for i in range(positions_down):
+            for j in range(positions_along):
                 for c in range(length):
                     target[at + c] = least
                     chosen[at + c] = 0
@@ -117,23 +138,40 @@ def find_largest(
 
 @kernel
 def _send(
-    turn: Turn,
-    g: Array,
-    winner: Array,
-    total: Array,
+    turn: Turn, g: Array, winner: Array, total: Array, pool: Sequence[int]
+) -> None:  # pragma: no cover (compiled)
+    first, last = begin(turn, len(total))
+    some = g[first:last].reshape(-1), winner[first:last].reshape(-1), total[first:last].reshape(-1)
+    send_to(some[0], some[1], some[2], last - first, _sizes(total, g), pool)
+    end(turn)
+
+
+@kernel
+def send_to(
+    source: Array,
+    chosen: Array,
+    target: Array,
+    count: int,
+    sizes: Sequence[int],
     pool: Sequence[int],
 ) -> None:  # pragma: no cover (compiled)
+    """Write to each element of images the gradients of the windows whose largest it was.
+
+    Parameters
+    ----------
+    source, chosen, target
+        The gradients by the largest, which these are, and the images, flat.
+    count, sizes, pool
+        As in `find_largest`.
+    """
     height, width, down, across, above, left = pool
-    count, rows, columns, channels = total.shape
-    source, target, chosen = g.reshape(-1), total.reshape(-1), winner.reshape(-1)
-    first, last = begin(turn, count)
-    length, size = unsigned(channels), rows * columns * channels
-    at = unsigned(first * g.shape[1] * g.shape[2] * channels)
-    for n in range(first, last):
-        for c in range(unsigned(n * size), unsigned((n + 1) * size)):
-            target[c] = 0
-        for i in range(g.shape[1]):
-            for j in range(g.shape[2]):
+    rows, columns, channels, positions_down, positions_along = sizes
+    length, at = unsigned(channels), unsigned(0)
+    for c in range(unsigned(target.size)):
+        target[c] = 0
+    for n in range(count):
+        for i in range(positions_down):
+            for j in range(positions_along):
                 for k in range(height):
                     row = i * down + k - above
                     if row < 0 or row >= rows:
@@ -147,4 +185,3 @@ def _send(
                         for c in range(length):
                             target[there + c] += source[at + c] * (chosen[at + c] == number)
                 at += length
-    end(turn)

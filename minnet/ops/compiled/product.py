@@ -23,6 +23,7 @@ __all__ = [
     "TURNED",
     "address",
     "calling_products",
+    "finish",
     "multiplied",
     "part_of_product",
     "product",
@@ -157,8 +158,9 @@ def product_at(
     turns: tuple[int, int],
     sizes: tuple[int, int, int, int, int, int],
     places: tuple[int, int, int],
+    adds: bool,
 ) -> None:
-    """Write the product of matrices at places in memory.
+    """Write the product of matrices at places in memory, or add it to what is there.
 
     Parameters
     ----------
@@ -173,6 +175,8 @@ def product_at(
         two, and in the product.
     places
         Where the two are, and where the product goes.
+    adds
+        Whether to add.
     """
     m, n, k, of_a, of_b, of_out = sizes
     rows_a, columns_a = (m, k) if turns[0] == PLAIN else (k, m)
@@ -180,7 +184,8 @@ def product_at(
     a = _matrix_at(like, places[0], rows_a, columns_a, of_a)
     b = _matrix_at(like, places[1], rows_b, columns_b, of_b)
     out = _matrix_at(like, places[2], m, n, of_out)
-    out[...] = (a if turns[0] == PLAIN else a.T) @ (b if turns[1] == PLAIN else b.T)
+    made = (a if turns[0] == PLAIN else a.T) @ (b if turns[1] == PLAIN else b.T)
+    out[...] = out + made if adds else made
 
 
 def _matrix_at(like: Array, place: int, rows: int, columns: int, apart: int) -> Array:
@@ -221,13 +226,13 @@ def part_of_product(
         out += first * size
     if first >= last:
         return
-    product_at(where, like, turns, (m, n, k, of_a, of_b, length), (a, b, out))
+    product_at(where, like, turns, (m, n, k, of_a, of_b, length), (a, b, out), False)
     if bias.size or is_ramp:
-        _finish(array_at(like, out, (m - 1) * length + n), m, n, length, bias[start:], is_ramp)
+        finish(array_at(like, out, (m - 1) * length + n), m, n, length, bias[start:], is_ramp)
 
 
 @kernel
-def _finish(
+def finish(
     written: Array, rows: int, columns: int, length: int, bias: Array, is_ramp: bool
 ) -> None:  # pragma: no cover (compiled)
     """Add a bias to some rows and columns of a product, and put 0 for what is negative."""
@@ -303,9 +308,9 @@ if numba is not None:
         return called
 
     @overload(product_at, inline="always")
-    def _product_at(where, like, turns, sizes, places):  # type: ignore[no-untyped-def]
-        def called(where, like, turns, sizes, places):  # type: ignore[no-untyped-def]
-            one = like.dtype.type(1)
-            _call(where, turns, sizes, one, places[0], places[1], one - one, places[2])
+    def _product_at(where, like, turns, sizes, places, adds):  # type: ignore[no-untyped-def]
+        def called(where, like, turns, sizes, places, adds):  # type: ignore[no-untyped-def]
+            one, kept = like.dtype.type(1), like.dtype.type(adds)
+            _call(where, turns, sizes, one, places[0], places[1], kept, places[2])
 
         return called

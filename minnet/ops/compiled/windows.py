@@ -25,7 +25,15 @@ from .pool import moves as moves_of
 from .product import address, calling_products, product
 from .team import Turn, begin, end, share
 
-__all__ = ["correlate", "correlate_and_pool", "spread", "weight_gradient"]
+__all__ = [
+    "correlate",
+    "correlate_and_pool",
+    "gather",
+    "moves_of_wide",
+    "scatter",
+    "spread",
+    "weight_gradient",
+]
 
 # Bytes of windows to work on at a time: few enough for the cache of one processor core.
 ROOM = 1 << 19
@@ -52,7 +60,7 @@ def correlate(
         Among how many threads to share the work.
     """
     lines, windows, rows = _prepared(images, wide, parts)
-    given = lines, matrix, bias, y, windows, rows, _moves(wide)
+    given = lines, matrix, bias, y, windows, rows, moves_of_wide(wide)
     share(parts, _correlate, address(y.dtype), *given)
 
 
@@ -83,7 +91,7 @@ def correlate_and_pool(
     lines, windows, rows = _prepared(images, wide, parts)
     made = new_array((*windows.shape[:2], *sweep.shape[1:]), y.dtype)
     rooms = made, made.reshape(*rows.shape[:2], -1), y, winner, windows, rows
-    given = lines, matrix, bias, *rooms, _moves(wide), moves_of(sweep), is_ramp
+    given = lines, matrix, bias, *rooms, moves_of_wide(wide), moves_of(sweep), is_ramp
     share(parts, _correlate_and_pool, address(y.dtype), *given)
 
 
@@ -107,7 +115,7 @@ def weight_gradient(images: Array, g: Array, wide: Any, parts: int = 1) -> Array
     lines, windows, rows = _prepared(images, wide, parts)
     columns, seen = g.shape[1], rows.shape[2]
     totals = new_array((parts, seen, columns), g.dtype)
-    given = lines, g, totals, windows, rows, _moves(wide)
+    given = lines, g, totals, windows, rows, moves_of_wide(wide)
     share(parts, _weight_gradient, address(g.dtype), *given)
     total: Array = totals[0]
     for other in totals[1:]:
@@ -130,7 +138,7 @@ def spread(g: Array, matrix: Array, images: Array, wide: Any, parts: int = 1) ->
         As in `correlate`.
     """
     lines, windows, rows = _prepared(images, wide, parts)
-    share(parts, _spread, address(g.dtype), g, matrix, lines, windows, rows, _moves(wide))
+    share(parts, _spread, address(g.dtype), g, matrix, lines, windows, rows, moves_of_wide(wide))
 
 
 def _prepared(images: Array, wide: Any, parts: int) -> tuple[Array, Array, Array]:
@@ -143,7 +151,7 @@ def _prepared(images: Array, wide: Any, parts: int) -> tuple[Array, Array, Array
     return lines, windows, windows.reshape(parts, some * down * across, window * run)
 
 
-def _moves(wide: Any) -> tuple[int, int, int, int]:
+def moves_of_wide(wide: Any) -> tuple[int, int, int, int]:
     """Return how far windows move down and along a line, and what is padded above and before."""
     sweep = wide.sweep
     (down, across), ((above, _), (before, _)) = sweep.stride, sweep.edges
@@ -168,10 +176,11 @@ def _correlate(
 ) -> None:
     start, stop = begin(turn, len(lines))
     windows, rows = all_windows[turn[1]], all_rows[turn[1]]
-    each = windows.shape[1] * windows.shape[2]
+    each, sizes = windows.shape[1] * windows.shape[2], _sizes(lines, windows)
     for first in range(start, stop, len(windows)):
         some = min(len(windows), stop - first)
-        _gather(lines[first : first + some], windows[:some], moves)
+        images, seen = lines[first : first + some].reshape(-1), windows[:some].reshape(-1)
+        gather(images, seen, some, sizes, moves)
         part = y[first * each : (first + some) * each]
         product(where, rows[: some * each], matrix, part, False)
         if bias.size:
@@ -199,16 +208,21 @@ def _correlate_and_pool(
     start, stop = begin(turn, len(lines))
     windows, rows = all_windows[turn[1]], all_rows[turn[1]]
     made, rows_made = all_made[turn[1]], all_rows_made[turn[1]]
-    each = windows.shape[1] * windows.shape[2]
+    pooled = made.shape[1], made.shape[2], made.shape[3], y.shape[1], y.shape[2]
+    each, sizes = windows.shape[1] * windows.shape[2], _sizes(lines, windows)
     for first in range(start, stop, len(windows)):
         some = min(len(windows), stop - first)
-        _gather(lines[first : first + some], windows[:some], moves)
+        images, seen = lines[first : first + some].reshape(-1), windows[:some].reshape(-1)
+        gather(images, seen, some, sizes, moves)
         part = rows_made[: some * each]
         product(where, rows[: some * each], matrix, part, False)
         if bias.size:
             add_to_each(part.reshape(-1), bias)
         part_of_y, part_of_winner = y[first : first + some], winner[first : first + some]
-        find_largest(made[:some], part_of_y, part_of_winner, pool, is_ramp)
+        find_largest(
+            made[:some].reshape(-1), part_of_y.reshape(-1), part_of_winner.reshape(-1),
+            some, pooled, pool, is_ramp,
+        )  # fmt: skip
     end(turn)
 
 
@@ -225,10 +239,11 @@ def _weight_gradient(
 ) -> None:
     start, stop = begin(turn, len(lines))
     windows, rows, total = all_windows[turn[1]], all_rows[turn[1]], totals[turn[1]]
-    each = windows.shape[1] * windows.shape[2]
+    each, sizes = windows.shape[1] * windows.shape[2], _sizes(lines, windows)
     for first in range(start, stop, len(windows)):
         some = min(len(windows), stop - first)
-        _gather(lines[first : first + some], windows[:some], moves)
+        images, seen = lines[first : first + some].reshape(-1), windows[:some].reshape(-1)
+        gather(images, seen, some, sizes, moves)
         part = g[first * each : (first + some) * each]
         product(where, rows[: some * each].T, part, total, first > start)
     end(turn)
@@ -247,12 +262,13 @@ def _spread(
 ) -> None:
     start, stop = begin(turn, len(lines))
     windows, rows = all_windows[turn[1]], all_rows[turn[1]]
-    each = windows.shape[1] * windows.shape[2]
+    each, sizes = windows.shape[1] * windows.shape[2], _sizes(lines, windows)
     for first in range(start, stop, len(windows)):
         some = min(len(windows), stop - first)
         part = g[first * each : (first + some) * each]
         product(where, part, matrix, rows[: some * each], False)
-        _scatter(windows[:some], lines[first : first + some], moves)
+        images, seen = lines[first : first + some].reshape(-1), windows[:some].reshape(-1)
+        scatter(seen, images, some, sizes, moves)
     end(turn)
 
 
@@ -260,11 +276,35 @@ def _spread(
 
 
 @kernel
-def _gather(lines: Array, rows: Array, moves: Sequence[int]) -> None:  # pragma: no cover (compiled)
+def _sizes(
+    lines: Array, windows: Array
+) -> tuple[int, int, int, int, int, int]:  # pragma: no cover (compiled)
+    """Return the sizes that the loops take, of images as lines and of what their windows see."""
+    return (
+        lines.shape[1], lines.shape[2],
+        windows.shape[1], windows.shape[2], windows.shape[3], windows.shape[4],
+    )  # fmt: skip
+
+
+@kernel
+def gather(
+    source: Array, target: Array, count: int, sizes: Sequence[int], moves: Sequence[int]
+) -> None:  # pragma: no cover (compiled)
+    """Write what the windows of some images see.
+
+    Parameters
+    ----------
+    source, target
+        The images and what the windows see, flat.
+    count
+        How many images they are.
+    sizes
+        H, W * C; how many windows there are along H and W, rows of each, numbers of a row.
+    moves
+        See `moves_of_wide`.
+    """
+    height, length, positions_down, positions_along, window, run = sizes
     down, along, above, before = moves
-    count, height, length = lines.shape
-    _, positions_down, positions_along, window, run = rows.shape
-    source, target = lines.reshape(-1), rows.reshape(-1)
     at = unsigned(0)
     for n in range(count):
         for i in range(positions_down):
@@ -286,13 +326,20 @@ def _gather(lines: Array, rows: Array, moves: Sequence[int]) -> None:  # pragma:
 
 
 @kernel
-def _scatter(
-    rows: Array, lines: Array, moves: Sequence[int]
+def scatter(
+    source: Array, target: Array, count: int, sizes: Sequence[int], moves: Sequence[int]
 ) -> None:  # pragma: no cover (compiled)
+    """Write to each element of images the sum of what windows hold where it stands.
+
+    Parameters
+    ----------
+    source, target
+        What the windows hold and the images, flat.
+    count, sizes, moves
+        As in `gather`.
+    """
+    height, length, positions_down, positions_along, window, run = sizes
     down, along, above, before = moves
-    count, height, length = lines.shape
-    _, positions_down, positions_along, window, run = rows.shape
-    source, target = rows.reshape(-1), lines.reshape(-1)
     at = unsigned(0)
     for n in range(count):
         for r in range(unsigned(n * height * length), unsigned((n + 1) * height * length)):

@@ -1,0 +1,158 @@
+"""The first layers of a chain in use, where nothing is trained: blocks and what is on top, at once.
+
+One kernel takes a batch through all of them; between two calls of kernels Python would take as
+long as a small batch itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import Array, Shape
+from ..buffers import new_array
+from ..errors import MinnetError
+from ..layers import Flatten, Linear, Ramp
+from ..layers.base import Layer
+from ..ops import compiled
+from .planned import Block, Blocks, X, Y, blocks_of, place, table
+
+__all__ = ["Forward"]
+
+# Plans are kept for batches of so many shapes.
+SHAPES = 4
+
+
+class Unit(NamedTuple):
+    """A Linear layer above blocks, and whether there is a Ramp after it."""
+
+    linear: Linear
+    is_ramp: bool
+
+
+class Forward:
+    """The first layers of a chain that a kernel can compute: blocks, and Linear layers on top.
+
+    Parameters
+    ----------
+    blocks, units
+        Those layers.
+    is_flat
+        Whether there is a Flatten between them.
+
+    Attributes
+    ----------
+    count
+        How many layers of the chain they are.
+    """
+
+    def __init__(self, blocks: list[Block], units: list[Unit], is_flat: bool, count: int) -> None:
+        self._blocks, self._units, self._is_flat, self.count = blocks, units, is_flat, count
+        layers = [*(block.conv for block in blocks), *(unit.linear for unit in units)]
+        self._arrays = [array for layer in layers for array in layer.arrays_here.values()]
+        self._plans: dict[tuple[Shape, Any], Plan | None] = {}
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Any, Layer]]) -> Forward | None:
+        """Return them, if there are any and nothing is trained in them."""
+        blocks, count = blocks_of(parts)
+        if not blocks:
+            return None
+        units: list[Unit] = []
+        layers = [part for _, part in parts[count:]]
+        is_flat = bool(layers) and type(layers[0]) is Flatten
+        at = int(is_flat)
+        while is_flat and at < len(layers) and _is_plain(layers[at]):
+            linear, following = layers[at], layers[at + 1 : at + 2]
+            assert isinstance(linear, Linear)
+            units.append(Unit(linear, [type(part) for part in following] == [Ramp]))
+            at += 1 + units[-1].is_ramp
+        found = cls(blocks, units, is_flat, count + at)
+        is_fixed = all(type(a) is np.ndarray and a.flags.c_contiguous for a in found._arrays)
+        return found if is_fixed else None
+
+    def __call__(self, x: Array) -> Array | None:
+        """Return what comes out for a batch, or None where there is no plan for it."""
+        key = x.shape, x.dtype
+        plans = self._plans
+        if key in plans:
+            plan = plans[key]
+        else:
+            if len(plans) == SHAPES:
+                plans.clear()
+            plan = plans[key] = self._plan(x)
+        return None if plan is None else plan(x if x.flags.c_contiguous else x.copy())
+
+    def _plan(self, x: Array) -> Plan | None:
+        """Return the plan for batches like this one; None where the kernel is of no use."""
+        if not compiled.takes(x, *self._arrays, size=compiled.LEAST):
+            return None
+        if compiled.product.address(x.dtype) == 0:
+            return None
+        try:
+            blocks = Blocks(self._blocks, x)
+            return Plan(blocks, self._units, self._is_flat) if blocks.is_fitting else None
+        except MinnetError:  # whatever is wrong, the layers say so themselves
+            return None
+
+
+def _is_plain(layer: Layer) -> bool:
+    """Tell a Linear layer with its arrays."""
+    if type(layer) is not Linear or "weight" not in layer.arrays_here:
+        return False
+    return layer.bias == ("bias" in layer.arrays_here)
+
+
+class Plan:
+    """How batches of a shape go through.
+
+    Parameters
+    ----------
+    blocks
+        The plan of the blocks.
+    units, is_flat
+        As in `Forward`.
+
+    Raises
+    ------
+    ShapeError
+        If what comes out of the blocks doesn't fit the units.
+    """
+
+    def __init__(self, blocks: Blocks, units: list[Unit], is_flat: bool) -> None:
+        self._blocks, self._work = blocks, blocks.work
+        count, *shape = blocks.shape
+        size = math.prod(shape)
+        self._shapes: list[Shape] = [(count, size) if is_flat else blocks.shape]
+        rows = []
+        for linear, is_ramp in units:
+            linear.check_arrays((size,))
+            arrays = linear.arrays_here
+            inputs, size = size, arrays["weight"].shape[1]
+            self._work += compiled.product.product_time(count, size, inputs)
+            self._shapes.append((count, size))
+            places = place(arrays["weight"]), place(arrays.get("bias"))
+            rows.append([*places, inputs, size, int(is_ramp), 0, 0, 0, 0])
+        blocks.write_arrays()  # which stay where they are
+        self._rows = np.array(rows, np.int64).reshape(len(rows), compiled.dense.COLUMNS)
+
+    def __call__(self, x: Array) -> Array:
+        """Return what comes out for a batch."""
+        blocks, units = self._blocks, self._rows.copy()
+        rows, room = blocks.room()
+        rows[0, X] = place(x)
+        made = [new_array(shape, x.dtype) for shape in self._shapes[1:]]
+        for i, array in enumerate(made):
+            units[i, 5] = place(array)
+        if not made:
+            made = [new_array(self._shapes[0], x.dtype)]
+            rows[-1, Y] = place(made[0])
+        parts = compiled.team.parts(self._work)
+        given = table(rows), blocks.between(parts), units, x
+        where = compiled.product.address(x.dtype)
+        compiled.team.share_stages(parts, compiled.blocks.up, where, *given)
+        del room  # which the kernel has worked in until now
+        return made[-1]

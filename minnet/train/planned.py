@@ -1,0 +1,206 @@
+"""Nets whose passes one compiled kernel makes, as planned: blocks, and large dense nets.
+
+Gradients are not looked at one by one where a bound tells enough, and those by large weights of
+Linear layers are left to the optimizer, which may make them a few rows at a time, next to the
+weights that they change.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import value
+from ..backend import Array
+from ..layers import Ramp
+from ..layers.base import Path
+from ..net.planned import Block, Blocks, place, table
+from ..ops import compiled
+from ..ops.compiled.table import COLUMN
+from ..optim.product import Product
+from ..optim.updater import JOINED
+from .dense import ACTIVATIONS, Dense, Memory, Unit, arrays_of
+
+__all__ = ["Planned"]
+
+# Gradients of at least so many numbers make a dense net a large one.
+MANY = 1 << 16
+# A number of float32 whose square is below this is finite, and the sums on the way to it, too.
+BOUND = 1e70
+
+
+@dataclass
+class Plan:
+    """What the kernel is told, and what it writes to, for batches of a shape.
+
+    Parameters
+    ----------
+    units
+        See `ops.compiled.dense.COLUMNS`; what is not known yet is 0.
+    room
+        To add up in.
+    work
+        How many microseconds a thread takes.
+    products
+        Gradients by large weights.
+    blocks
+        What is told of blocks, if there are any; the arrays where their outputs are and so on.
+    """
+
+    units: Array
+    room: Array
+    work: float
+    products: dict[Path, Product]
+    blocks: PlannedBlocks | None
+
+
+class Planned(Dense):
+    """The passes through blocks, Linear layers and the ramps after them.
+
+    Parameters
+    ----------
+    blocks
+        The blocks at the bottom; none in a dense net.
+    units, gradients
+        As in `Dense`.
+    """
+
+    is_large = True
+
+    def __init__(
+        self, blocks: list[Block], units: list[Unit], gradients: dict[Path, Array]
+    ) -> None:
+        super().__init__(units, gradients)
+        self.blocks = blocks
+        self._dims = [value(unit.weight).shape for unit in units]
+
+    @staticmethod
+    def suits(blocks: list[Block], units: list[Unit], gradients: dict[Path, Array]) -> bool:
+        """Tell whether a net is a large one of such layers, and there are kernels for it."""
+        arrays = arrays_of(blocks, units)
+        size = sum(gradient.size for gradient in gradients.values())
+        return (
+            (size >= MANY or bool(blocks))
+            and all(unit.activation in (None, ACTIVATIONS[Ramp]) for unit in units)
+            and all(array.flags.c_contiguous for array in arrays)
+            and compiled.takes(*arrays, size=compiled.LEAST)
+            and compiled.product.address(arrays[0].dtype) != 0
+        )
+
+    def _room(self, features: Array) -> Memory | None:
+        if not self.blocks:
+            return super()._room(features)
+        if features.ndim != 4 or not compiled.takes(features):
+            return None
+        blocks = Blocks(self.blocks, features, trains=True)
+        if not blocks.is_fitting or not self._are_fitting(math.prod(blocks.shape[1:])):
+            return None
+        memory = Memory(len(features), self.units, self.dtype)
+        memory.plan = blocks
+        return memory
+
+    def __call__(self, features: Array, targets: Array) -> tuple[float, Array]:
+        memory = self._memories[features.shape]
+        if not isinstance(memory.plan, Plan):
+            memory.plan = self._plan(memory, features)
+        plan: Plan = memory.plan
+        x, scores = np.ascontiguousarray(features), np.empty(memory.powers.shape, self.dtype)
+        units = plan.units
+        for i, unit in enumerate(self.units):  # a step's weights are not where the last one's were
+            units[i, 0] = place(unit.weight)
+            units[i, 1] = place(unit.bias)
+        units[-1, 5] = place(scores)
+        parts = compiled.team.parts(plan.work)
+        squares, loss = np.empty((len(self.units), 2, parts)), np.empty(1)
+        where, gradient = compiled.product.address(self.dtype), memory.gradients[-1]
+        given = scores, targets, gradient, squares, plan.room, loss
+        kernel: Any
+        bottom: tuple[Any, ...]
+        if plan.blocks is None:
+            kernel, bottom = compiled.dense.there_and_back, (units, place(x))
+        else:
+            kernel, bottom = compiled.blocks.there_and_back, (*plan.blocks.at(x, parts), units, x)
+        compiled.team.share_stages(parts, kernel, where, *bottom, *given)
+        # No element of x.T @ d is larger than the lengths of x and d multiplied (Cauchy and
+        # Schwarz); nor is a sum of d than the lengths of a row of ones and d.
+        of_x, of_d = squares.sum(axis=2).T
+        is_bounded = bool((np.maximum(of_x, len(x)) * of_d).sum() < BOUND)
+        self.are_finite, self.products = is_bounded and plan.blocks is None, {}
+        for path, product in plan.products.items():
+            if plan.blocks is None and path == (*self.units[0].path, "weight"):
+                product.x = x
+            if is_bounded:
+                self.products[path] = product
+            else:
+                product.made()
+        return float(loss[0]), scores
+
+    def _plan(self, memory: Memory, features: Array) -> Plan:
+        """Return the plan for a batch like this one."""
+        blocks, bottom = None, None
+        if memory.plan is not None:
+            blocks = PlannedBlocks(memory.plan, self.blocks, self.gradients)
+            bottom = blocks.top.reshape(len(features), -1)
+        room = np.empty((2, max(n for _, n in self._dims)), self.dtype)
+        rows, outputs = [], [*memory.outputs, None]
+        for i, (unit, (inputs, width)) in enumerate(zip(self.units, self._dims, strict=True)):
+            is_made = unit.by_weight is not None and unit.by_weight.size <= JOINED
+            # Gradients by biases that nobody wants go to the second half of the room.
+            by_bias = room[1] if unit.by_bias is None else unit.by_bias
+            places = outputs[i], memory.gradients[i], unit.by_weight if is_made else None, by_bias
+            numbers = inputs, width, int(unit.activation is not None)
+            rows.append([0, 0, *numbers, *map(place, places)])
+        count = len(features)
+        work = 3 * sum(compiled.product.product_time(count, n, m) for m, n in self._dims)
+        products = {
+            (*unit.path, "weight"): Product(x, d, unit.by_weight)
+            for unit, x, d in zip(
+                self.units, [bottom, *memory.outputs], memory.gradients, strict=True
+            )
+            if unit.by_weight is not None and unit.by_weight.size > JOINED
+        }
+        work += 0 if blocks is None else 3 * blocks.work
+        return Plan(np.array(rows, np.int64), room, work, products, blocks)
+
+
+class PlannedBlocks:
+    """What a kernel is told of blocks in training, and the memory that it works in.
+
+    Parameters
+    ----------
+    plan
+        Their plan.
+    blocks
+        The blocks.
+    gradients
+        Where the gradients by arrays go.
+
+    Attributes
+    ----------
+    top
+        Where the outputs of the last one come to be.
+    """
+
+    def __init__(self, plan: Blocks, blocks: list[Block], gradients: dict[Path, Array]) -> None:
+        self._plan, self.work = plan, plan.work
+        self._rows, room = plan.room()
+        self.top = plan.top(self._rows, room)
+        self._totals: list[Array] = []  # each part's share
+        self._between = plan.between(0)
+        for row, block in zip(self._rows, blocks, strict=True):
+            row[COLUMN["by_weight"]] = place(gradients.get((*block.key, "weight")))
+            row[COLUMN["by_bias"]] = place(gradients.get((*block.key, "bias")))
+
+    def at(self, x: Array, parts: int) -> tuple[Array, Array]:
+        """Return what the kernel is told, with where arrays are now, and room for its threads."""
+        if len(self._between) != parts:
+            self._between = self._plan.between(parts)
+            sizes = map(compiled.blocks.numbers_of_totals, table(self._rows))
+            self._totals = [np.empty((parts, size), x.dtype) for size in sizes]
+            self._rows[:, COLUMN["totals"]] = list(map(place, self._totals))
+        self._plan.write_arrays(self._rows)
+        self._rows[0, COLUMN["x"]] = place(x)
+        return table(self._rows), self._between
