@@ -58,8 +58,12 @@ class Buffers:
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
         """Have this thread's ops take their arrays from here."""
-        with self._in_use():
+        before = current_buffers()  # not by `_in_use`: a call with one image is soon over
+        _current.buffers = self
+        try:
             yield
+        finally:
+            _current.buffers = before
         self._tidy()
 
     @contextlib.contextmanager

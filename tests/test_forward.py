@@ -135,7 +135,6 @@ def test_a_net_that_is_not_initialized_says_so() -> None:
     [
         [mn.Ramp(), mn.Conv(2, 3)],
         [mn.Conv(2, 3, groups=2)],
-        [mn.Conv(2, 3, dilation=2)],
     ],
     ids=str,
 )

@@ -12,7 +12,7 @@ from train_samples import counted, points, same_bits, same_nets
 
 import minnet as mn
 from minnet.errors import NonFiniteError, ShapeError
-from minnet.ops.compiled import team, windows
+from minnet.ops.compiled import team
 from minnet.optim import compiled as steps
 from minnet.optim import updater
 from minnet.train import planned
@@ -29,7 +29,6 @@ def _small_ones_are_large() -> Iterator[None]:
         for module in (planned, updater):
             patch.setattr(module, "JOINED", 5)
         patch.setattr(steps, "ROOM", 16)  # bytes: products are made a few rows at a time
-        patch.setattr(windows, "ROOM", 2000)  # images are worked on a few at a time
         patch.setattr(team, "LEAST", 1e-9)  # everything is shared
         patch.setattr("minnet.net.threaded.FOR_TEAM", 0)
         yield
@@ -56,6 +55,7 @@ def block_nets(draw: Any) -> mn.Chain:
         moves = {
             "stride": draw(st.integers(1, 2)),
             "padding": draw(st.sampled_from([0, 1, "same"])),
+            "dilation": draw(st.integers(1, 2)) if 2 * max(window) <= min(shape[:2]) else 1,
         }
         conv = mn.Conv(draw(st.integers(1, 5)), window, bias=draw(st.booleans()), **moves)
         layers.append(conv)

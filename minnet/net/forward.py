@@ -15,10 +15,10 @@ import numpy as np
 from ..backend import Array, Shape
 from ..buffers import new_array
 from ..errors import MinnetError
-from ..layers import Flatten, Linear, Ramp
+from ..layers import Flatten, Linear, Ramp, Softmax
 from ..layers.base import Layer
 from ..ops import compiled
-from .planned import Block, Blocks, X, Y, blocks_of, place, table
+from .planned import Block, Blocks, Y, as_table, blocks_of, place
 
 __all__ = ["Forward"]
 
@@ -42,6 +42,8 @@ class Forward:
         Those layers.
     is_flat
         Whether there is a Flatten between them.
+    is_softmax
+        Whether there is a Softmax at the end.
 
     Attributes
     ----------
@@ -49,8 +51,11 @@ class Forward:
         How many layers of the chain they are.
     """
 
-    def __init__(self, blocks: list[Block], units: list[Unit], is_flat: bool, count: int) -> None:
-        self._blocks, self._units, self._is_flat, self.count = blocks, units, is_flat, count
+    def __init__(
+        self, blocks: list[Block], units: list[Unit], is_flat: bool, is_softmax: bool
+    ) -> None:
+        self._blocks, self._units = blocks, units
+        self._is_flat, self._is_softmax, self.count = is_flat, is_softmax, 0
         layers = [*(block.conv for block in blocks), *(unit.linear for unit in units)]
         self._arrays = [array for layer in layers for array in layer.arrays_here.values()]
         self._plans: dict[tuple[Shape, Any], Plan | None] = {}
@@ -70,7 +75,9 @@ class Forward:
             assert isinstance(linear, Linear)
             units.append(Unit(linear, [type(part) for part in following] == [Ramp]))
             at += 1 + units[-1].is_ramp
-        found = cls(blocks, units, is_flat, count + at)
+        is_softmax = bool(units) and at < len(layers) and type(layers[at]) is Softmax
+        found = cls(blocks, units, is_flat, is_softmax)
+        found.count = count + at + is_softmax
         is_fixed = all(type(a) is np.ndarray and a.flags.c_contiguous for a in found._arrays)
         return found if is_fixed else None
 
@@ -94,7 +101,9 @@ class Forward:
             return None
         try:
             blocks = Blocks(self._blocks, x)
-            return Plan(blocks, self._units, self._is_flat) if blocks.is_fitting else None
+            if not blocks.is_fitting:
+                return None
+            return Plan(blocks, self._units, self._is_flat, self._is_softmax)
         except MinnetError:  # whatever is wrong, the layers say so themselves
             return None
 
@@ -113,7 +122,7 @@ class Plan:
     ----------
     blocks
         The plan of the blocks.
-    units, is_flat
+    units, is_flat, is_softmax
         As in `Forward`.
 
     Raises
@@ -122,37 +131,37 @@ class Plan:
         If what comes out of the blocks doesn't fit the units.
     """
 
-    def __init__(self, blocks: Blocks, units: list[Unit], is_flat: bool) -> None:
-        self._blocks, self._work = blocks, blocks.work
+    def __init__(self, blocks: Blocks, units: list[Unit], is_flat: bool, is_softmax: bool) -> None:
+        self._blocks, self._work, self._is_softmax = blocks, blocks.work, is_softmax
         count, *shape = blocks.shape
-        size = math.prod(shape)
-        self._shapes: list[Shape] = [(count, size) if is_flat else blocks.shape]
-        rows = []
+        size, rows = math.prod(shape), []
+        self._shape: Shape = (count, size) if is_flat else blocks.shape
         for linear, is_ramp in units:
             linear.check_arrays((size,))
             arrays = linear.arrays_here
             inputs, size = size, arrays["weight"].shape[1]
             self._work += compiled.product.product_time(count, size, inputs)
-            self._shapes.append((count, size))
+            self._shape = count, size
             places = place(arrays["weight"]), place(arrays.get("bias"))
-            rows.append([*places, inputs, size, int(is_ramp), 0, 0, 0, 0])
+            rows.append(
+                [*places, inputs, size, int(is_ramp), blocks.reserve(count * size), 0, 0, 0]
+            )
         blocks.write_arrays()  # which stay where they are
         self._rows = np.array(rows, np.int64).reshape(len(rows), compiled.dense.COLUMNS)
 
     def __call__(self, x: Array) -> Array:
         """Return what comes out for a batch."""
-        blocks, units = self._blocks, self._rows.copy()
-        rows, room = blocks.room()
-        rows[0, X] = place(x)
-        made = [new_array(shape, x.dtype) for shape in self._shapes[1:]]
-        for i, array in enumerate(made):
-            units[i, 5] = place(array)
-        if not made:
-            made = [new_array(self._shapes[0], x.dtype)]
-            rows[-1, Y] = place(made[0])
+        blocks, units, y = self._blocks, self._rows.copy(), new_array(self._shape, x.dtype)
+        rows, room, start = blocks.room(x)
+        if len(units):
+            units[:, 5] += start
+            units[-1, 5] = place(y)
+        else:
+            rows[-1, Y] = place(y)
         parts = compiled.team.parts(self._work)
-        given = table(rows), blocks.between(parts), units, x
+        scores = y if self._is_softmax else np.empty((0, 0), x.dtype)
+        given = as_table(rows), blocks.between(parts), units, x, scores
         where = compiled.product.address(x.dtype)
         compiled.team.share_stages(parts, compiled.blocks.up, where, *given)
         del room  # which the kernel has worked in until now
-        return made[-1]
+        return y

@@ -18,19 +18,19 @@ from ..backend import Array
 from ..buffers import new_array
 from ..layers import Conv, MaxPool, Ramp
 from ..layers.base import Layer
-from ..ops import compiled, wide, winograd
-from ..ops.compiled.table import BLOCK, COLUMN
+from ..ops import compiled, winograd
+from ..ops.compiled import table
+from ..ops.compiled.table import BLOCK, COLUMN, INSIDE, numbers_between, offsets
 from ..ops.sweep import Sweep
 
-__all__ = ["Block", "Blocks", "blocks_of", "place"]
+__all__ = ["Block", "Blocks", "as_table", "blocks_of", "place"]
 
 MOST = 256  # elements of a pool's window, of which one is remembered in a byte
 APART = 64  # arrays begin at multiples of so many bytes: a line of a processor's cache
 # Columns of what a kernel is told of blocks.
-X, Y, WEIGHT, BIAS, MATRIX, WINNER, BY_X, BY_Y = (
-    COLUMN[name] for name in ("x", "y", "weight", "bias", "matrix", "winner", "by_x", "by_y")
+X, Y, WEIGHT, BIAS, TURNED, WINNER, BY_X, BY_Y = (
+    COLUMN[name] for name in ("x", "y", "weight", "bias", "turned", "winner", "by_x", "by_y")
 )
-INSIDE = [MATRIX, Y, WINNER, BY_Y]  # of what is in the room of the blocks
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,11 @@ def blocks_of(layers: Sequence[tuple[Any, Layer]]) -> tuple[list[Block], int]:
 
 
 def _is_plain(layer: Layer) -> bool:
-    """Tell a convolution of images that wide windows do."""
+    """Tell a convolution of images whose outputs all see all channels."""
     return (
         type(layer) is Conv
         and layer.dimensions == 2
         and layer.groups == 1
-        and bool(np.max(layer.dilation) == 1)
         and "weight" in layer.arrays_here
         and layer.bias == ("bias" in layer.arrays_here)
     )
@@ -123,58 +122,68 @@ class Blocks:
     def __init__(self, blocks: Sequence[Block], x: Array, trains: bool = False) -> None:
         self._blocks, self._dtype, self.shape = blocks, x.dtype, x.shape
         self.work, self.is_fitting, rows = 0.0, True, []
+        self._offsets: list[Array] = []
         for block in blocks:
             rows.append(self._row(block, x))
         # Numbers, since NumPy copies tables with named columns one by one.
         self._rows = np.array([list(row.values()) for row in rows], np.int64)
-        self._between = max(map(compiled.blocks.numbers_between, rows))
+        self._between = max(map(numbers_between, rows))
         self._size = self._lay_out(rows, trains)
 
     def _row(self, block: Block, x: Array) -> dict[str, int]:
         """Return what is known of a block for a batch; say what comes out, to go on from there."""
         weight = value(block.weight)
+        *window, channels, outputs = weight.shape
         block.conv.check_arrays(self.shape[1:])
-        sweep = Sweep.over(self.shape, weight.shape[:-2], *block.conv._moves())
-        self.shape, pool = (len(x), *sweep.positions, weight.shape[-1]), None
-        is_better = winograd.suits(x, weight.shape[-1], sweep)
+        sweep = Sweep.over(self.shape, tuple(window), *block.conv._moves())
+        self.shape, pool = (len(x), *sweep.positions, outputs), None
+        is_better = winograd.suits(x, outputs, sweep)
         if block.pool is not None:
             pool = Sweep.over(self.shape, *block.pool._sizes(), block.pool.padding)
-            self.shape = (len(x), *pool.positions, weight.shape[-1])
+            self.shape = (len(x), *pool.positions, outputs)
             is_better = is_better or math.prod(pool.window) > MOST
-        windows = wide.widened(sweep, weight.shape[-1], wide.COMPILED)
-        self.work += sweep.count * windows.correlate_cost / 1000
+        self._offsets.append(offsets(sweep, outputs))
+        taps = math.prod(window) * channels
+        self.work += compiled.product.product_time(sweep.count, outputs, taps)
         self.is_fitting = self.is_fitting and not is_better
-        given = windows, pool, block.is_ramp, self.shape, x.itemsize
-        found: dict[str, int] = compiled.blocks.block(*given)
-        return found
+        row = table.block(sweep, outputs, pool, block.is_ramp, self.shape)
+        return row | {"offsets": place(self._offsets[-1])}
 
     def _lay_out(self, rows: list[dict[str, int]], trains: bool) -> int:
         """Write down how far from the beginning of their room arrays are; return its size.
 
-        They are the weights as matrices, what comes out of each block, which of a pool's window
-        that was, and gradients. What goes into a block is what comes out of the one before.
+        They are what comes out of each block, which of a pool's window that was, and in training
+        transposes of weights and gradients. What goes into a block comes out of the one before.
         """
         size, itemsize = 0, self._dtype.itemsize
         for i, row in enumerate(rows):
+            if i:
+                self._rows[i, [X, BY_X]] = self._rows[i - 1, [Y, BY_Y]]
             numbers = row["count"] * row["made"]
-            matrix = 0 if row["together"] == 1 else compiled.blocks.numbers_of_matrix(row)
-            sizes = {MATRIX: matrix * itemsize, Y: numbers * itemsize, WINNER: numbers}
+            sizes = {Y: numbers * itemsize, WINNER: numbers}
             if trains:
-                sizes[BY_Y] = numbers * itemsize
+                sizes |= {BY_Y: numbers * itemsize, TURNED: row["taps"] * row["outputs"] * itemsize}
             for column, wanted in sizes.items():
                 self._rows[i, column] = size
                 size += -(-wanted // APART) * APART
         return size
 
-    def room(self) -> tuple[Array, Array]:
-        """Return room for the arrays of the blocks, and rows that say where they are in it.
+    def reserve(self, numbers: int) -> int:
+        """Have the room larger by so many numbers; return how many bytes into it they are."""
+        start = self._size
+        self._size += -(-numbers * self._dtype.itemsize // APART) * APART
+        return start
 
-        Where the images are is not in them yet. `table` makes of rows what the kernel takes.
+    def room(self, x: Array) -> tuple[Array, Array, int]:
+        """Return rows that say where arrays of the blocks and images are, and room for them.
+
+        `as_table` makes of the rows what the kernel takes. The room begins at a place in memory.
         """
         rows, room = self._rows.copy(), new_array((self._size + APART,), np.uint8)
-        rows[:, INSIDE] += -(-place(room) // APART) * APART
-        rows[1:, X], rows[1:, BY_X] = rows[:-1, Y], rows[:-1, BY_Y]
-        return rows, room
+        start = -(-place(room) // APART) * APART
+        rows[:, : len(INSIDE)] += start
+        rows[0, X], rows[0, BY_X] = place(x), 0
+        return rows, room, start
 
     def write_arrays(self, rows: Array | None = None) -> None:
         """Write where weights and biases are now, to rows or for all that there will be."""
@@ -193,7 +202,7 @@ class Blocks:
         return new_array((parts, self._between), self._dtype)
 
 
-def table(rows: Array) -> Array:
+def as_table(rows: Array) -> Array:
     """Return rows as a kernel takes them."""
     return rows.view(BLOCK).reshape(-1)
 

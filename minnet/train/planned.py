@@ -17,9 +17,9 @@ from ..autodiff import value
 from ..backend import Array
 from ..layers import Ramp
 from ..layers.base import Path
-from ..net.planned import Block, Blocks, place, table
+from ..net.planned import Block, Blocks, as_table, place
 from ..ops import compiled
-from ..ops.compiled.table import COLUMN
+from ..ops.compiled.table import COLUMN, numbers_of_totals
 from ..optim.product import Product
 from ..optim.updater import JOINED
 from .dense import ACTIVATIONS, Dense, Memory, Unit, arrays_of
@@ -142,7 +142,7 @@ class Planned(Dense):
         """Return the plan for a batch like this one."""
         blocks, bottom = None, None
         if memory.plan is not None:
-            blocks = PlannedBlocks(memory.plan, self.blocks, self.gradients)
+            blocks = PlannedBlocks(memory.plan, self.blocks, self.gradients, features)
             bottom = blocks.top.reshape(len(features), -1)
         room = np.empty((2, max(n for _, n in self._dims)), self.dtype)
         rows, outputs = [], [*memory.outputs, None]
@@ -177,6 +177,8 @@ class PlannedBlocks:
         The blocks.
     gradients
         Where the gradients by arrays go.
+    x
+        A batch.
 
     Attributes
     ----------
@@ -184,9 +186,11 @@ class PlannedBlocks:
         Where the outputs of the last one come to be.
     """
 
-    def __init__(self, plan: Blocks, blocks: list[Block], gradients: dict[Path, Array]) -> None:
+    def __init__(
+        self, plan: Blocks, blocks: list[Block], gradients: dict[Path, Array], x: Array
+    ) -> None:
         self._plan, self.work = plan, plan.work
-        self._rows, room = plan.room()
+        self._rows, room, _ = plan.room(x)
         self.top = plan.top(self._rows, room)
         self._totals: list[Array] = []  # each part's share
         self._between = plan.between(0)
@@ -198,9 +202,9 @@ class PlannedBlocks:
         """Return what the kernel is told, with where arrays are now, and room for its threads."""
         if len(self._between) != parts:
             self._between = self._plan.between(parts)
-            sizes = map(compiled.blocks.numbers_of_totals, table(self._rows))
+            sizes = map(numbers_of_totals, as_table(self._rows))
             self._totals = [np.empty((parts, size), x.dtype) for size in sizes]
             self._rows[:, COLUMN["totals"]] = list(map(place, self._totals))
         self._plan.write_arrays(self._rows)
         self._rows[0, COLUMN["x"]] = place(x)
-        return table(self._rows), self._between
+        return as_table(self._rows), self._between

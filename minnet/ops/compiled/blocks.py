@@ -1,101 +1,60 @@
 """Blocks of a net, forward and back, compiled: a Conv, the MaxPool after it, and the Ramp.
 
 They are stages of larger kernels, which go through a whole net without coming back to Python.
-Threads share the images of a batch; each works on a few at a time, from end to end of a block, so
-that what is between is near: what the windows see (see `windows`), what the convolution gives and
-the gradient by that are never all there.
+Threads share the images of a batch; each works on one at a time, from end to end of a block, so
+that what is between is near: what the convolution gives and the gradient by that are never all
+there. What windows see is not copied anywhere, see `tile`.
 
-Letters: N, H, W, C as everywhere; P as in `minnet.ops.wide`; O outputs, K numbers that a wide
-window sees.
+Letters: N, H, W, C as everywhere; O outputs, K numbers that a window sees.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from ...backend import Array, Shape
-from . import windows
+from ...backend import Array
 from .dense import through_net, up_net
 from .jit import array_at, kernel, unsigned
-from .pool import find_largest, moves, send_to
-from .product import PLAIN, TURNED, finish, product_at
-from .table import BLOCK, MOVES, POOL
-from .team import Turn, does, end, give_word, meet, share_of
-from .windows import gather, moves_of_wide, scatter
+from .loss import softmax
+from .pool import find_largest, send_to
+from .product import finish
+from .team import LINE, Turn, does, end, give_word, meet, share_of
+from .tile import OFFSETS, multiply
 
-__all__ = [
-    "block",
-    "numbers_between",
-    "numbers_of_matrix",
-    "numbers_of_totals",
-    "there_and_back",
-    "up",
-]
+__all__ = ["there_and_back", "up"]
 
 NUMBERS = np.zeros(1, np.uint8)  # of the dtype that says which of a window was the largest
-
-
-def block(wide: Any, pool: Any, is_ramp: bool, shape: Shape, itemsize: int) -> dict[str, int]:
-    """Return what is known of a block before its arrays are.
-
-    Parameters
-    ----------
-    wide
-        The wide windows of the convolution.
-    pool
-        How the pool's window moves over what that gives, or None.
-    is_ramp
-        Whether there is a Ramp.
-    shape
-        Of what comes out.
-    itemsize
-        The bytes of a number.
-    """
-    count, height, width, channels = wide.sweep.shape
-    found = dict.fromkeys(BLOCK.names or (), 0)
-    found |= {"count": count, "height": height, "length": width * channels}
-    found |= zip(("down", "along", "rows", "run"), wide.shape, strict=True)
-    found |= {"outputs": wide.outputs, "together": wide.together, "is_ramp": int(is_ramp)}
-    found |= {"step": wide.sweep.stride[1] * channels, "made": math.prod(shape[1:])}
-    found["some"] = max(1, windows.ROOM // (math.prod(wide.shape) * itemsize))
-    found |= zip(MOVES, moves_of_wide(wide), strict=True)
-    if pool is not None:
-        found |= zip(POOL, (*moves(pool), *pool.positions), strict=True)
-    return found
-
-
-def numbers_of_matrix(one: Any) -> int:
-    """Return of how many numbers the weight of a block's wide windows is."""
-    return int(one["rows"] * one["run"] * one["outputs"] * one["together"])
-
-
-def numbers_of_totals(one: Any) -> int:
-    """Return of how many numbers a part's share of the gradients by a block's arrays is."""
-    return numbers_of_matrix(one) + int(one["outputs"])
-
-
-def numbers_between(one: Any) -> int:
-    """Return of how many numbers the room is that a thread works in."""
-    seen, made = one["rows"] * one["run"], one["outputs"] * one["together"]
-    some = min(one["some"], one["count"])
-    return int(some * one["down"] * one["along"] * (seen + made))
-
 
 # --- a whole net -----------------------------------------------------------------------------
 
 
 @kernel
 def up(
-    turn: Turn, where: int, blocks: Array, between: Array, units: Array, images: Array
+    turn: Turn,
+    where: int,
+    blocks: Array,
+    between: Array,
+    units: Array,
+    images: Array,
+    scores: Array,
 ) -> None:  # pragma: no cover (compiled)
-    """Write what comes out of blocks and a dense net on top, of which there may be none."""
+    """Write what comes out of blocks and a dense net on top, of which there may be none.
+
+    Parameters
+    ----------
+    turn, where, blocks, between, units, images
+        As in `there_and_back`.
+    scores
+        What comes out, of shape (N, C), if it is to be made its softmax; or of shape (0, 0).
+    """
     give_word(turn)
-    _up(turn, where, blocks, between)
+    _up(turn, blocks, between)
     top = blocks[len(blocks) - 1]
     up_net(turn, where, units, top["y"], top["count"], between[0])
+    if turn[1] == 0:
+        softmax(scores)
     end(turn)
 
 
@@ -129,7 +88,11 @@ def there_and_back(
     """
     give_word(turn)
     of, top = turn[2], blocks[len(blocks) - 1]
-    _up(turn, where, blocks, between)
+    for part in range(of):
+        if does(turn, part):
+            for b in range(1, len(blocks)):
+                _turn_weight(blocks[b], between[part], part, of)
+    _up(turn, blocks, between)
     through_net(
         turn, where, units, top["y"], top["by_y"],
         scores, targets, gradient, squares, rooms, loss,
@@ -138,150 +101,137 @@ def there_and_back(
         meet(turn)
         for part in range(of):
             if does(turn, part):
-                _back(where, blocks[b], between[part], part, of)
+                _back(blocks[b], between[part], part, of)
     meet(turn)
     for part in range(of):
         if does(turn, part):
-            for b in range(part, len(blocks), of):
-                _gradients(blocks[b], between, of)
+            for b in range(len(blocks)):
+                _gradients(blocks[b], between[part], part, of)
     end(turn)
 
 
 @kernel
-def _up(
-    turn: Turn, where: int, blocks: Array, between: Array
-) -> None:  # pragma: no cover (compiled)
+def _up(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover (compiled)
     """Write the outputs of all blocks."""
     of = turn[2]
-    for part in range(of):
-        if does(turn, part):
-            for b in range(part, len(blocks), of):
-                _widen(blocks[b], between)
     for b in range(len(blocks)):
-        meet(turn)
         for part in range(of):
             if does(turn, part):
-                _forward(where, blocks[b], between[part], part, of)
-    meet(turn)
+                _forward(blocks[b], between[part], part, of)
+        meet(turn)
 
 
 # --- a block ---------------------------------------------------------------------------------
 
 
 @kernel
-def _widen(one: Any, like: Array) -> None:  # pragma: no cover (compiled)
-    """Write a weight where it stands in the matrix of wide windows, and 0 elsewhere."""
-    outputs, together, run = one["outputs"], one["together"], one["run"]
-    if together == 1:  # the weight is that matrix
-        return
-    row = run - (together - 1) * one["step"]
-    weight = array_at(like, one["weight"], one["rows"] * row * outputs)
-    matrix = array_at(like, one["matrix"], one["rows"] * run * together * outputs)
-    for i in range(unsigned(matrix.size)):
-        matrix[i] = 0
-    for k in range(one["rows"]):
-        for p in range(together):
-            for r in range(row):
-                here = unsigned((k * row + r) * outputs)
-                there = unsigned(((k * run + p * one["step"] + r) * together + p) * outputs)
-                for o in range(unsigned(outputs)):
-                    matrix[there + o] = weight[here + o]
+def _turn_weight(one: Any, like: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
+    """Write a part of the transpose of a weight."""
+    taps, outputs = one["taps"], one["outputs"]
+    weight = array_at(like, one["weight"], taps * outputs)
+    turned = array_at(like, one["turned"], taps * outputs)
+    first, last = share_of(part, of, outputs, 1)
+    for o in range(unsigned(first), unsigned(last)):
+        here, there = o * unsigned(taps), o
+        for k in range(unsigned(taps)):
+            turned[here + k] = weight[there]
+            there += unsigned(outputs)
 
 
 @kernel
-def _matrix(one: Any) -> int:  # pragma: no cover (compiled)
-    """Return where the weight of wide windows is."""
-    return int(one["weight"] if one["together"] == 1 else one["matrix"])
-
-
-@kernel
-def _forward(
-    where: int, one: Any, room: Array, part: int, of: int
-) -> None:  # pragma: no cover (compiled)
+def _forward(one: Any, room: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
     """Write a part of a block's outputs."""
-    first, last = share_of(part, of, one["count"], 1)
-    (each, seen, columns, image, size), apart = _sizes(one), room.itemsize
-    outputs, most = one["outputs"], min(one["some"], one["count"])
+    size, made, outputs = room.itemsize, one["made"], one["outputs"]
+    positions, taps, rows, _, _ = _offsets(one)
     bias = array_at(room, one["bias"], outputs if one["bias"] != 0 else 0)
-    taken, made = room[: most * each * seen], room[most * each * seen :]
-    for start in range(first, last, one["some"]):
-        some = min(one["some"], last - start)
-        images = array_at(room, one["x"] + start * image * apart, some * image)
-        gather(images, taken, some, _windows(one), _moves(one))
-        y = array_at(room, one["y"] + start * size * apart, some * size)
-        is_pooled = one["pool_height"] != 0
-        to = made.ctypes.data if is_pooled else y.ctypes.data
-        shape = some * each, columns, seen, seen, columns, columns
-        places = taken.ctypes.data, _matrix(one), to
-        product_at(where, room, (PLAIN, PLAIN), shape, places, False)
-        if is_pooled:
-            winner = array_at(NUMBERS, one["winner"] + start * size, some * size)
-            find_largest(made, y, winner, some, _pooled(one), _pool(one), False)
-        # The largest of sums with a bias is the sum of the largest with it.
-        finish(y, y.size // outputs, outputs, outputs, bias, one["is_ramp"] != 0)
-
-
-@kernel
-def _back(
-    where: int, one: Any, room: Array, part: int, of: int
-) -> None:  # pragma: no cover (compiled)
-    """Write a part of the gradient by what goes into a block, and its share of those by arrays."""
+    is_pooled, maps = one["pool_height"] != 0, _maps(one, room)
     first, last = share_of(part, of, one["count"], 1)
-    (each, seen, columns, image, size), apart = _sizes(one), room.itemsize
-    outputs, most = one["outputs"], min(one["some"], one["count"])
-    place = one["totals"] + part * (seen * columns + outputs) * apart
-    totals = array_at(room, place, seen * columns + outputs)
-    sums = totals[seen * columns :]
-    for i in range(unsigned(0 if first >= last else seen * columns), unsigned(totals.size)):
+    for n in range(first, last):
+        y = array_at(room, one["y"] + n * made * size, made)
+        to = _place(maps) if is_pooled else _place(y)
+        multiply(
+            room.dtype.type(0), _padded(one, n, room),
+            positions, one["down"] * one["along"], taps, one["taps"],
+            one["weight"], outputs, to, rows, outputs, False,
+        )  # fmt: skip
+        if is_pooled:
+            winner = array_at(NUMBERS, one["winner"] + n * made, made)
+            find_largest(maps, y, winner, 1, _pooled(one), _pool(one), False)
+        # The largest of sums with a bias is the sum of the largest with it.
+        finish(y, made // outputs, outputs, outputs, bias, one["is_ramp"] != 0)
+
+
+@kernel
+def _back(one: Any, room: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
+    """Write a part of the gradient by what goes into a block, and its share of those by arrays."""
+    size, made, outputs, zero = room.itemsize, one["made"], one["outputs"], room.dtype.type(0)
+    positions, taps, rows, rows_of_weight, numbers = _offsets(one)
+    count, place = one["down"] * one["along"], one["totals"] + part * _numbers(one) * size
+    totals = array_at(room, place, _numbers(one))
+    for i in range(unsigned(totals.size)):
         totals[i] = 0
-    taken, made = room[: most * each * seen], room[most * each * seen :]
-    for start in range(first, last, one["some"]):
-        some = min(one["some"], last - start)
-        g = array_at(room, one["by_y"] + start * size * apart, some * size)
-        y = array_at(room, one["y"] + start * size * apart, some * size)
-        _through_ramp(g, y, sums, one["is_ramp"] != 0)
-        slopes = g.ctypes.data
+    sums, maps = totals[one["taps"] * outputs :], _maps(one, room)
+    first, last = share_of(part, of, one["count"], 1)
+    for n in range(first, last):
+        g = array_at(room, one["by_y"] + n * made * size, made)
+        _through_ramp(
+            g, array_at(room, one["y"] + n * made * size, made), sums, one["is_ramp"] != 0
+        )
+        slopes = _place(g)
         if one["pool_height"] != 0:
-            winner = array_at(NUMBERS, one["winner"] + start * size, some * size)
-            send_to(g, winner, made, some, _pooled(one), _pool(one))
-            slopes = made.ctypes.data
+            winner = array_at(NUMBERS, one["winner"] + n * made, made)
+            send_to(g, winner, maps, 1, _pooled(one), _pool(one))
+            slopes = _place(maps)
         if one["by_weight"] != 0:
-            images = array_at(room, one["x"] + start * image * apart, some * image)
-            gather(images, taken, some, _windows(one), _moves(one))
-            shape = seen, columns, some * each, seen, columns, columns
-            places = taken.ctypes.data, slopes, place
-            product_at(where, room, (TURNED, PLAIN), shape, places, start > first)
-        if one["by_x"] != 0:
-            shape = some * each, seen, columns, columns, columns, seen
-            places = slopes, _matrix(one), taken.ctypes.data
-            product_at(where, room, (PLAIN, TURNED), shape, places, False)
-            images = array_at(room, one["by_x"] + start * image * apart, some * image)
-            scatter(taken, images, some, _windows(one), _moves(one))
+            multiply(
+                zero, _padded(one, n, room), taps, one["taps"], positions, count,
+                slopes, outputs, place, rows_of_weight, outputs, True,
+            )  # fmt: skip
+        if one["by_x"] == 0:
+            continue
+        image = _cleared(one, n, room)
+        for run in range(one["runs"]):  # of what a window sees, these lie side by side
+            start = run * one["run"]
+            begins = array_at(OFFSETS, taps + start * 8, 1)[0]
+            multiply(
+                zero, slopes, rows, count, numbers, outputs,
+                one["turned"] + start * size, one["taps"],
+                image + begins * size, positions, one["run"], True,
+            )  # fmt: skip
+        _crop(one, n, room)
 
 
 @kernel
-def _sizes(one: Any) -> tuple[int, int, int, int, int]:  # pragma: no cover (compiled)
-    """Return windows of an image, K, columns of a product; numbers of an image and its output."""
-    each, columns = one["down"] * one["along"], one["outputs"] * one["together"]
-    return each, one["rows"] * one["run"], columns, one["height"] * one["length"], one["made"]
+def _place(array: Array) -> int:  # pragma: no cover (compiled)
+    """Return where in memory an array is, as a number that others can be added to."""
+    return int(np.int64(array.ctypes.data))
 
 
 @kernel
-def _windows(one: Any) -> tuple[int, int, int, int, int, int]:  # pragma: no cover (compiled)
-    """Return the sizes that `gather` takes."""
-    return one["height"], one["length"], one["down"], one["along"], one["rows"], one["run"]
+def _offsets(one: Any) -> tuple[int, int, int, int, int]:  # pragma: no cover (compiled)
+    """Return where each part of what `table.offsets` gives begins."""
+    positions, count = one["offsets"], one["down"] * one["along"]
+    taps = positions + count * 8
+    rows = taps + one["taps"] * 8
+    rows_of_weight = rows + count * 8
+    return positions, taps, rows, rows_of_weight, rows_of_weight + one["taps"] * 8
 
 
 @kernel
-def _moves(one: Any) -> tuple[int, int, int, int]:  # pragma: no cover (compiled)
-    return one["by"], one["across"], one["above"], one["before"]
+def _numbers(one: Any) -> int:  # pragma: no cover (compiled)
+    return int((one["taps"] + 1) * one["outputs"])
+
+
+@kernel
+def _maps(one: Any, room: Array) -> Array:  # pragma: no cover (compiled)
+    """Return the room for what a convolution gives of an image."""
+    return room[one["padded_height"] * one["padded_length"] :]
 
 
 @kernel
 def _pooled(one: Any) -> tuple[int, int, int, int, int]:  # pragma: no cover (compiled)
     """Return the sizes that `find_largest` takes."""
-    wide = one["along"] * one["together"]
-    return one["down"], wide, one["outputs"], one["pooled_down"], one["pooled_along"]
+    return one["down"], one["along"], one["outputs"], one["pooled_down"], one["pooled_along"]
 
 
 @kernel
@@ -291,6 +241,61 @@ def _pool(one: Any) -> tuple[int, int, int, int, int, int]:  # pragma: no cover 
         one["pool_height"], one["pool_width"], one["pool_down"], one["pool_across"],
         one["pool_above"], one["pool_left"],
     )  # fmt: skip
+
+
+# --- padding ---------------------------------------------------------------------------------
+
+
+@kernel
+def _is_padded(one: Any) -> bool:  # pragma: no cover (compiled)
+    return bool(one["padded_height"] > one["height"] or one["padded_length"] > one["length"])
+
+
+@kernel
+def _padded(one: Any, n: int, room: Array) -> int:  # pragma: no cover (compiled)
+    """Return where an image is; a padded one is written to the room."""
+    place = one["x"] + n * one["height"] * one["length"] * room.itemsize
+    if not _is_padded(one):
+        return int(place)
+    size, length = one["height"] * one["length"], unsigned(one["length"])
+    image = array_at(room, place, size)
+    for i in range(unsigned(one["padded_height"] * one["padded_length"])):
+        room[i] = 0
+    for row in range(one["height"]):
+        here = unsigned(row * one["length"])
+        there = unsigned((one["above"] + row) * one["padded_length"] + one["before"])
+        for i in range(length):
+            room[there + i] = image[here + i]
+    return _place(room)
+
+
+@kernel
+def _cleared(one: Any, n: int, room: Array) -> int:  # pragma: no cover (compiled)
+    """Return where to add up the gradient by a padded image, after writing 0 there."""
+    size = one["height"] * one["length"]
+    image = array_at(room, one["by_x"] + n * size * room.itemsize, size)
+    if _is_padded(one):
+        image = room[: one["padded_height"] * one["padded_length"]]
+    for i in range(unsigned(image.size)):
+        image[i] = 0
+    return _place(image)
+
+
+@kernel
+def _crop(one: Any, n: int, room: Array) -> None:  # pragma: no cover (compiled)
+    """Write the gradient by an image, of which that by the padded one is in the room."""
+    if not _is_padded(one):
+        return
+    size, length = one["height"] * one["length"], unsigned(one["length"])
+    image = array_at(room, one["by_x"] + n * size * room.itemsize, size)
+    for row in range(one["height"]):
+        here = unsigned(row * one["length"])
+        there = unsigned((one["above"] + row) * one["padded_length"] + one["before"])
+        for i in range(length):
+            image[here + i] = room[there + i]
+
+
+# --- gradients -------------------------------------------------------------------------------
 
 
 @kernel
@@ -309,29 +314,23 @@ def _through_ramp(
 
 
 @kernel
-def _gradients(one: Any, like: Array, of: int) -> None:  # pragma: no cover (compiled)
-    """Write the gradients by a block's arrays, of which each part has its share."""
-    _, seen, columns, _, _ = _sizes(one)
-    outputs, together, run = one["outputs"], one["together"], one["run"]
-    size, row = seen * columns + outputs, run - (together - 1) * one["step"]
-    total = array_at(like, one["totals"], size)
-    for part in range(1, of):
-        other = array_at(like, one["totals"] + part * size * like.itemsize, size)
-        for i in range(unsigned(size)):
-            total[i] += other[i]
-    if one["by_bias"] != 0:
-        found = array_at(like, one["by_bias"], outputs)
-        for o in range(outputs):
-            found[o] = total[seen * columns + o]
-    if one["by_weight"] == 0:
+def _gradients(one: Any, like: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
+    """Write a part of the gradients by a block's arrays, of which each part has its share."""
+    _sum_up(one, like, one["by_weight"], 0, one["taps"] * one["outputs"], part, of)
+    _sum_up(one, like, one["by_bias"], one["taps"] * one["outputs"], one["outputs"], part, of)
+
+
+@kernel
+def _sum_up(
+    one: Any, like: Array, place: int, start: int, size: int, part: int, of: int
+) -> None:  # pragma: no cover (compiled)
+    """Write a part of the sum of so many of all parts' numbers, from one on, if it is wanted."""
+    first, last = share_of(part, of, size, LINE)
+    if place == 0 or first >= last:
         return
-    found = array_at(like, one["by_weight"], one["rows"] * row * outputs)
-    for k in range(one["rows"]):
-        for r in range(row):
-            there = unsigned((k * row + r) * outputs)
-            for o in range(unsigned(outputs)):
-                found[there + o] = 0
-            for p in range(together):
-                here = unsigned(((k * run + p * one["step"] + r) * together + p) * outputs)
-                for o in range(unsigned(outputs)):
-                    found[there + o] += total[here + o]
+    found = array_at(like, place + first * like.itemsize, last - first)
+    for other in range(of):
+        begin = one["totals"] + (other * _numbers(one) + start + first) * like.itemsize
+        numbers = array_at(like, begin, last - first)
+        for i in range(unsigned(found.size)):
+            found[i] = numbers[i] if other == 0 else found[i] + numbers[i]

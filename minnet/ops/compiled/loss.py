@@ -1,4 +1,4 @@
-"""The cross-entropy of classes and its gradient, compiled: a row of scores at a time.
+"""Softmax, and the cross-entropy of classes with its gradient, compiled: a row of scores at a time.
 
 Letters: N examples, C classes.
 """
@@ -10,7 +10,7 @@ import math
 from ...backend import Array
 from .jit import kernel
 
-__all__ = ["cross_entropy"]
+__all__ = ["cross_entropy", "softmax"]
 
 
 @kernel
@@ -39,11 +39,7 @@ def cross_entropy(scores: Array, targets: Array, gradient: Array) -> float:
     count, classes = scores.shape
     total = 0.0
     for n in range(count):
-        largest = scores[n, 0]
-        for c in range(1, classes):
-            # What is not a number stays so.
-            if scores[n, c] > largest or scores[n, c] != scores[n, c]:
-                largest = scores[n, c]
+        largest = _largest(scores[n])
         powers = 0.0
         for c in range(classes):
             gradient[n, c] = math.exp(scores[n, c] - largest)
@@ -53,3 +49,36 @@ def cross_entropy(scores: Array, targets: Array, gradient: Array) -> float:
             gradient[n, c] /= powers * count
         gradient[n, targets[n]] -= 1 / count
     return float(total / count)
+
+
+@kernel
+def softmax(scores: Array) -> None:
+    """Write the softmax of each row in its place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minnet.ops.compiled.loss import softmax
+    >>> scores = np.array([[1000.0, 1000.0]])
+    >>> softmax(scores)
+    >>> scores
+    array([[0.5, 0.5]])
+    """
+    count, classes = scores.shape
+    for n in range(count):
+        largest, powers = _largest(scores[n]), 0.0
+        for c in range(classes):
+            scores[n, c] = math.exp(scores[n, c] - largest)
+            powers += scores[n, c]
+        for c in range(classes):
+            scores[n, c] /= powers
+
+
+@kernel
+def _largest(row: Array) -> float:
+    """Return the largest number, or what is not a number where there is such."""
+    largest: float = row[0]
+    for c in range(1, row.size):
+        if row[c] > largest or row[c] != row[c]:
+            largest = row[c]
+    return largest

@@ -2,32 +2,100 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
-__all__ = ["BLOCK", "COLUMN", "MOVES", "POOL"]
+from ...backend import Array, Shape
+from ..sweep import Sweep
 
-# Where a block's arrays are in memory (0 for none): what goes in, the weight, room for it as the
-# matrix of wide windows, the bias, what comes out, which of each pool's window was the largest;
-# the gradients by what comes out, by what goes in, by the weight and by the bias, and each part's
-# share of the last two.
-PLACES = (
-    "x", "weight", "matrix", "bias", "y", "winner",
-    "by_y", "by_x", "by_weight", "by_bias", "totals",
-)  # fmt: skip
-# N; H and W * C of an image; the wide windows along H and W, rows of each, numbers of a row; O; P;
-# by how many numbers each of P is further along; how many images to work on at a time; of how
-# many numbers what comes out of one is.
+__all__ = ["BLOCK", "COLUMN", "INSIDE", "block", "numbers_between", "numbers_of_totals", "offsets"]
+
+# Where a block's arrays are in memory (0 for none). First those in the room for all: what goes in
+# and what comes out, which of each pool's window was the largest, the gradients by what comes out
+# and by what goes in, the transpose of the weight. Then the weight and the bias, the gradients by
+# them, each part's share of these, and what `offsets` gives.
+INSIDE = "x", "y", "winner", "by_y", "by_x", "turned"
+PLACES = (*INSIDE, "weight", "bias", "by_weight", "by_bias", "totals", "offsets")
+# N; H and W * C of an image; of its padding, rows above and numbers before; H and W * C with
+# padding; positions down and along; K, the numbers that a window sees, which lie in memory in so
+# many runs of so many numbers; O; of how many numbers what comes out for an image is.
 SIZES = (
-    "count", "height", "length", "down", "along", "rows", "run", "outputs", "together",
-    "step", "some", "made",
+    "count", "height", "length", "above", "before", "padded_height", "padded_length",
+    "down", "along", "taps", "runs", "run", "outputs", "made",
 )  # fmt: skip
-# How the wide windows move (see `windows.moves_of_wide`), then the pool's (see `pool.moves`; all 0
-# for none); the pool's positions along H and W.
-MOVES = ("by", "across", "above", "before")
+# How the pool's window moves (see `pool.moves`; all 0 for none), and its positions.
 POOL = (
     "pool_height", "pool_width", "pool_down", "pool_across", "pool_above", "pool_left",
     "pooled_down", "pooled_along",
 )  # fmt: skip
 # What a row of a table says of a block.
-BLOCK = np.dtype([(name, np.int64) for name in (*PLACES, *SIZES, *MOVES, *POOL, "is_ramp")])
+BLOCK = np.dtype([(name, np.int64) for name in (*PLACES, *SIZES, *POOL, "is_ramp")])
 COLUMN = {name: i for i, name in enumerate(BLOCK.names or ())}
+
+
+def block(
+    sweep: Sweep, outputs: int, pool: Sweep | None, is_ramp: bool, shape: Shape
+) -> dict[str, int]:
+    """Return what is known of a block before its arrays are.
+
+    Parameters
+    ----------
+    sweep
+        How the convolution's window moves over the images.
+    outputs
+        The channels it gives.
+    pool
+        How the pool's window moves over them, or None.
+    is_ramp
+        Whether there is a Ramp.
+    shape
+        Of what comes out.
+    """
+    count, height, width, channels = sweep.shape
+    (above, below), (left, right) = sweep.edges
+    taps = math.prod(sweep.window) * channels
+    run = channels * (sweep.window[1] if sweep.dilation[1] == 1 else 1)
+    found = dict.fromkeys(BLOCK.names or (), 0) | {
+        "count": count, "height": height, "length": width * channels,
+        "above": above, "before": left * channels,
+        "padded_height": above + height + below,
+        "padded_length": (left + width + right) * channels,
+        "down": sweep.positions[0], "along": sweep.positions[1],
+        "taps": taps, "runs": taps // run, "run": run,
+        "outputs": outputs, "made": math.prod(shape[1:]), "is_ramp": int(is_ramp),
+    }  # fmt: skip
+    if pool is not None:
+        (above, _), (left, _) = pool.edges
+        moves = *pool.window, *pool.stride, above, left, *pool.positions
+        found |= zip(POOL, moves, strict=True)
+    return found
+
+
+def offsets(sweep: Sweep, outputs: int) -> Array:
+    """Return how many numbers from the beginning things are that a convolution works with.
+
+    One after another: positions in a padded image, and what a window sees from its position on;
+    the rows of what comes out, and of the weight; the outputs.
+    """
+    channels = sweep.shape[-1]
+    length = (sweep.shape[2] + sum(sweep.edges[1])) * channels
+    down, along = (s * np.arange(n) for n, s in zip(sweep.positions, sweep.stride, strict=True))
+    rows, columns = (d * np.arange(k) for k, d in zip(sweep.window, sweep.dilation, strict=True))
+    positions = (down[:, None] * length + along * channels).reshape(-1)
+    taps = (rows[:, None] * length + columns * channels)[..., None] + np.arange(channels)
+    rows_of = (np.arange(n) * outputs for n in (positions.size, taps.size))
+    parts = positions, taps.reshape(-1), *rows_of, np.arange(outputs)
+    return np.concatenate(parts).astype(np.int64)
+
+
+def numbers_of_totals(one: Any) -> int:
+    """Return of how many numbers a part's share of the gradients by a block's arrays is."""
+    return int((one["taps"] + 1) * one["outputs"])
+
+
+def numbers_between(one: Any) -> int:
+    """Return of how many numbers the room is that a thread works in: for an image and its maps."""
+    padded = one["padded_height"] * one["padded_length"]
+    return int(padded + one["down"] * one["along"] * one["outputs"])
