@@ -66,7 +66,7 @@ def test_groups_and_dilation_are_left_to_the_plain_kernels() -> None:
 def test_the_input_s_gradient_is_also_a_convolution(drawn: tuple[Any, Any, Any, Sweep]) -> None:
     _, w, g, sweep = drawn
     adding, _ = wide.for_spreading(sweep, w.shape[-1])
-    turned = wide._turned(sweep, w.shape[-1])
+    turned = wide.turned_around(sweep, w.shape[-1])
     fits = all(
         stride == 1 and max(edges) < k
         for stride, edges, k in zip(sweep.stride, sweep.edges, sweep.window, strict=True)

@@ -18,7 +18,8 @@ from ..errors import MinnetError
 from ..layers import Flatten, Linear, Ramp, Softmax
 from ..layers.base import Layer
 from ..ops import compiled
-from .planned import Block, Blocks, Y, as_table, blocks_of, place
+from ..ops.compiled.table import as_table
+from .planned import Block, Blocks, Y, blocks_of, place
 
 __all__ = ["Forward"]
 

@@ -20,10 +20,10 @@ from ..layers import Conv, MaxPool, Ramp
 from ..layers.base import Layer
 from ..ops import compiled, winograd
 from ..ops.compiled import table
-from ..ops.compiled.table import BLOCK, COLUMN, INSIDE, numbers_between, offsets
+from ..ops.compiled.table import COLUMN, INSIDE, numbers_between, offsets
 from ..ops.sweep import Sweep
 
-__all__ = ["Block", "Blocks", "as_table", "blocks_of", "place"]
+__all__ = ["Block", "Blocks", "blocks_of", "place"]
 
 MOST = 256  # elements of a pool's window, of which one is remembered in a byte
 APART = 64  # arrays begin at multiples of so many bytes: a line of a processor's cache
@@ -200,11 +200,6 @@ class Blocks:
     def between(self, parts: int) -> Array:
         """Return room for so many threads to work in."""
         return new_array((parts, self._between), self._dtype)
-
-
-def as_table(rows: Array) -> Array:
-    """Return rows as a kernel takes them."""
-    return rows.view(BLOCK).reshape(-1)
 
 
 def place(array: Any) -> int:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..autodiff import record
 from ..backend import Array, Shape, array_module
 from ..errors import ShapeError
@@ -83,7 +85,7 @@ def conv(
     a, w = array_of(x), array_of(weight)
     sweep = _conv_sweep(a, w, stride, padding, dilation, groups)
     b = _checked_bias(bias, w.shape[-1])
-    adds = b is not None and wide.is_wide(a, sweep) and compiled.takes(a, w, b)
+    adds = b is not None and _is_compiled(sweep, a, w, b)
     y = _correlate(a, w, sweep, b if adds else None)
     return _with_bias(
         y,
@@ -129,11 +131,11 @@ def conv_and_pool(
     sweep = _conv_sweep(a, w, *moves)
     over = Sweep.over((len(a), *sweep.positions, w.shape[-1]), *pool)
     arrays, size = (a, w) if b is None else (a, w, b), math.prod(over.shape)
-    if not compiled.takes_pool(over, *arrays, size=size) or not wide.is_wide(a, sweep):
+    if not compiled.takes_pool(over, *arrays, size=size) or sweep.groups > 1:
         return None
     if winograd.suits(a, w.shape[-1], sweep):
         return None
-    y, winner = wide.correlate_and_pool(a, w, sweep, b, over, is_ramp)
+    y, winner = compiled.conv.correlate_and_pool(a, w, sweep, b, over, is_ramp)
     sent: list[Array] = []  # a gradient, and what it is for the pool and for the convolution
 
     def sent_back(g: Array) -> list[Array]:
@@ -301,6 +303,11 @@ def _by_group(g: Array, sweep: Sweep) -> Array:
     return g.reshape(sweep.count, sweep.groups, g.shape[-1] // sweep.groups).swapaxes(0, 1)
 
 
+def _is_compiled(sweep: Sweep, *arrays: Array) -> bool:
+    """Tell whether compiled kernels do a convolution of such arrays."""
+    return sweep.groups == 1 and arrays[0].ndim in (3, 4) and compiled.takes(*arrays)
+
+
 def _correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Array:
     """Take the product of the weight with what the window sees at every position.
 
@@ -308,8 +315,10 @@ def _correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> A
     """
     if a.dtype == w.dtype and winograd.suits(a, w.shape[-1], sweep):
         return winograd.correlate(a, w, sweep, bias)
+    if _is_compiled(sweep, a, w):
+        return compiled.conv.correlate(a, w, sweep, bias)  # type: ignore[no-any-return]
     if wide.is_wide(a, sweep):
-        return wide.correlate(a, w, sweep, bias)
+        return wide.correlate(a, w, sweep)
     if gpu.takes_windows(sweep, a, w):
         return gpu.windows.correlate(a, w, sweep)  # type: ignore[no-any-return]
     outputs = w.shape[-1]
@@ -323,6 +332,8 @@ def _weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     """Return the weight's gradient, from the input and the gradient at the output."""
     if a.dtype == g.dtype and winograd.suits(a, g.shape[-1], sweep):
         return winograd.weight_gradient(a, g, sweep)
+    if _is_compiled(sweep, a, g):
+        return compiled.conv.weight_gradient(a, g, sweep)  # type: ignore[no-any-return]
     if wide.is_wide(a, sweep):
         return wide.weight_gradient(a, g, sweep)
     if gpu.takes_windows(sweep, a, g):
@@ -338,6 +349,11 @@ def _spread(g: Array, w: Array, sweep: Sweep) -> Array:
     One element of the window at a time: what it adds then lies side by side in
     longer runs, and stays in the processor's cache from the product to the sum.
     """
+    if _is_compiled(sweep, g, w):
+        around = wide.turned_around(sweep, w.shape[-1])
+        if around is not None and winograd.suits(g, w.shape[-2], around):
+            return winograd.correlate(g, np.flip(w, (0, 1)).swapaxes(-1, -2), around)
+        return compiled.conv.spread(g, w, sweep)  # type: ignore[no-any-return]
     if wide.is_wide(g, sweep):
         return wide.spread(g, w, sweep)
     if gpu.takes_windows(sweep, g, w):

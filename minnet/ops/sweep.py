@@ -88,6 +88,20 @@ class Sweep:
         )
         return all(reached)
 
+    def of_images(self) -> Self:
+        """Return the sweep over images that this one is; those of a sequence are of height 1."""
+        if len(self.window) == 2:
+            return self
+        return dataclasses.replace(
+            self,
+            shape=(self.shape[0], 1, *self.shape[1:]),
+            positions=(1, *self.positions),
+            window=(1, *self.window),
+            stride=(1, *self.stride),
+            dilation=(1, *self.dilation),
+            edges=((0, 0), *self.edges),
+        )
+
     def taps(self) -> Sequence[tuple[Shape, tuple[slice, ...]]]:
         """Return each element of the window, and the part of the padded input that it meets."""
         return _taps(self)

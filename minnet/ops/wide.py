@@ -27,34 +27,25 @@ import functools
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..backend import Array, Shape
 from ..buffers import new_array
 from ..threads import in_parts, shares
-from . import compiled, winograd
 from .sweep import Sweep
 
-__all__ = ["correlate", "is_wide", "spread", "weight_gradient"]
+__all__ = ["correlate", "is_wide", "spread", "turned_around", "weight_gradient"]
 
 # Bytes of gathered windows to work on at a time: few enough to be near the processor.
 TILE = 1 << 21
 
 
-class Costs(NamedTuple):
-    """What it takes on a common processor, in nanoseconds."""
-
-    product: float  # to multiply two numbers in a product of matrices
-    copy: float  # to copy a number
-    run: float  # to go on to the next run of numbers
-    add: float  # to add a number
-    place: float = 1.0  # to put a number of a weight where it stands in the matrix
-
-
-NUMPY = Costs(product=0.028, copy=0.25, run=10.0, add=1.1)
-COMPILED = Costs(product=0.024, copy=0.2, run=3.0, add=0.2)
+# What it takes on a common processor, in nanoseconds: to multiply two numbers in a product of
+# matrices, to copy a number, to go on to the next run of numbers, to add a number, and to put a
+# number of a weight where it stands in the matrix.
+PRODUCT, COPY, RUN, ADD, PLACE = 0.028, 0.25, 10.0, 1.1, 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +55,6 @@ class Wide:
     sweep: Sweep  # over images, even where the user's is over sequences
     outputs: int
     together: int  # P
-    costs: Costs
 
     @cached_property
     def reach(self) -> int:
@@ -82,19 +72,19 @@ class Wide:
         """Estimate the time for a position in a product with the weight, and in widening that."""
         # A product takes its columns sixteen at a time.
         columns = -(-self.outputs * self.together // 16) * 16 / self.together
-        cost = self.costs.product * columns
+        cost = PRODUCT * columns
         if self.together > 1:
-            cost += self.costs.place * self.outputs * self.together / max(1, self.sweep.count)
+            cost += PLACE * self.outputs * self.together / max(1, self.sweep.count)
         return math.prod(self.shape[2:]) * cost
 
     def gather_cost(self) -> float:
         """Estimate the time for a position in gathering what the windows see."""
-        run = self.costs.copy * self.shape[3] + self.costs.run
+        run = COPY * self.shape[3] + RUN
         return self.shape[2] * run / self.together
 
     def scatter_cost(self) -> float:
         """Estimate the time for a position in adding what windows hold where they stand."""
-        return math.prod(self.shape[2:]) * self.costs.add / self.together
+        return math.prod(self.shape[2:]) * ADD / self.together
 
     @cached_property
     def correlate_cost(self) -> float:
@@ -109,11 +99,6 @@ class Wide:
     def shares(self, cost: float) -> list[slice]:
         """Return the images each thread is to work on, given what a position costs."""
         return shares(self.sweep.shape[0], self.sweep.count * cost / 1000)
-
-    def parts(self, cost: float) -> int:
-        """Return among how many threads a compiled kernel shares its work: by whole images."""
-        time = self.sweep.count * cost / 1000
-        return min(self.sweep.shape[0], compiled.team.parts(time))
 
     def tiles(self, part: slice, itemsize: int) -> Iterator[slice]:
         """Yield the images to work on at a time, of some."""
@@ -131,14 +116,6 @@ class Wide:
         for p in range(self.together):
             wide[:, p * step : p * step + width, :, p] = w.reshape(height, width, channels, outputs)
         return wide.reshape(-1, self.together * outputs)
-
-    def row(self, bias: Array | None, dtype: np.dtype[Any]) -> Array:
-        """Return the bias of a wide window; nothing where there is none."""
-        if bias is None:
-            return np.empty(0, dtype)
-        row = np.empty((self.together, self.outputs), bias.dtype)
-        row[:] = bias
-        return row.reshape(-1)
 
     def folded(self, wide: Array) -> Array:
         """Return the gradient of a weight from that of its matrix: the sum of where it stands."""
@@ -176,45 +153,36 @@ class Wide:
                 met += part
 
 
-def _fitting(sweep: Sweep, outputs: int, costs: Costs = NUMPY) -> list[Wide]:
+def _fitting(sweep: Sweep, outputs: int) -> list[Wide]:
     """Return a sweep by all the wide windows that fit its positions."""
-    if len(sweep.window) == 1:  # a sequence is an image of height 1
-        sweep = dataclasses.replace(
-            sweep,
-            shape=(sweep.shape[0], 1, *sweep.shape[1:]),
-            positions=(1, *sweep.positions),
-            window=(1, *sweep.window),
-            stride=(1, *sweep.stride),
-            dilation=(1, *sweep.dilation),
-            edges=((0, 0), *sweep.edges),
-        )
+    sweep = sweep.of_images()
     across = sweep.positions[-1]
-    return [Wide(sweep, outputs, p, costs) for p in range(1, across + 1) if across % p == 0]
+    return [Wide(sweep, outputs, p) for p in range(1, across + 1) if across % p == 0]
 
 
 @functools.lru_cache(maxsize=256)
-def widened(sweep: Sweep, outputs: int, costs: Costs = NUMPY) -> Wide:
+def widened(sweep: Sweep, outputs: int) -> Wide:
     """Return a sweep by the wide windows that promise to take the least time."""
-    return min(_fitting(sweep, outputs, costs), key=lambda wide: wide.correlate_cost)
+    return min(_fitting(sweep, outputs), key=lambda wide: wide.correlate_cost)
 
 
 @functools.lru_cache(maxsize=256)
-def for_spreading(sweep: Sweep, outputs: int, costs: Costs = NUMPY) -> tuple[Wide, Sweep | None]:
+def for_spreading(sweep: Sweep, outputs: int) -> tuple[Wide, Sweep | None]:
     """Return the wide windows that `spread` adds by, and the sweep to convolve with instead.
 
     That is None where adding promises to take less time.
     """
-    wide = min(_fitting(sweep, outputs, costs), key=lambda wide: wide.spread_cost)
-    turned = _turned(sweep, outputs)
+    wide = min(_fitting(sweep, outputs), key=lambda wide: wide.spread_cost)
+    turned = turned_around(sweep, outputs)
     if turned is not None:
-        cost = widened(turned, sweep.shape[-1], costs).correlate_cost
+        cost = widened(turned, sweep.shape[-1]).correlate_cost
         if turned.count * cost >= sweep.count * wide.spread_cost:
             turned = None
     return wide, turned
 
 
 @functools.lru_cache(maxsize=256)
-def _turned(sweep: Sweep, outputs: int) -> Sweep | None:
+def turned_around(sweep: Sweep, outputs: int) -> Sweep | None:
     """Return the sweep over a convolution's gradient that has the input's gradient as its result.
 
     Its padding lets each window see all the positions that saw an element of the input.
@@ -237,25 +205,12 @@ def is_wide(a: Array, sweep: Sweep) -> bool:
     )
 
 
-def _costs(*arrays: Array) -> Costs:
-    return COMPILED if compiled.takes(*arrays) else NUMPY
-
-
-def correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Array:
-    """Take the product of the weight with what the window sees at every position.
-
-    Where compiled kernels take the arrays a bias is added, too.
-    """
-    wide = widened(sweep, w.shape[-1], _costs(a, w))
+def correlate(a: Array, w: Array, sweep: Sweep) -> Array:
+    """Take the product of the weight with what the window sees at every position."""
+    wide = widened(sweep, w.shape[-1])
     images, matrix = a.reshape(wide.sweep.shape), wide.matrix(w)
     dtype = np.result_type(a, w)
     y = new_array((len(a), math.prod(wide.shape[:2]), matrix.shape[1]), dtype)
-    row = wide.row(bias, dtype)
-
-    if wide.costs is COMPILED:
-        parts = wide.parts(wide.correlate_cost)
-        compiled.windows.correlate(images, matrix, row, y.reshape(-1, matrix.shape[1]), wide, parts)
-        return y.reshape(len(a), *sweep.positions, wide.outputs)
 
     def work(part: slice) -> None:
         for tile in wide.tiles(part, dtype.itemsize):
@@ -266,28 +221,9 @@ def correlate(a: Array, w: Array, sweep: Sweep, bias: Array | None = None) -> Ar
     return y.reshape(len(a), *sweep.positions, wide.outputs)
 
 
-def correlate_and_pool(
-    a: Array, w: Array, sweep: Sweep, bias: Array | None, pool: Sweep, is_ramp: bool = False
-) -> tuple[Array, Array]:
-    """Return the largest of what `correlate` gives in each window of a sweep over it, and which.
-
-    With `is_ramp` it is 0 where none is larger.
-
-    Compiled kernels have to take the arrays; what is between is never all there.
-    """
-    wide = widened(sweep, w.shape[-1], COMPILED)
-    matrix = wide.matrix(w)
-    row = wide.row(bias, a.dtype)
-    y = new_array((len(a), *pool.positions, w.shape[-1]), a.dtype)
-    winner = new_array(y.shape, np.uint8)
-    parts = wide.parts(wide.correlate_cost)
-    compiled.windows.correlate_and_pool(a, matrix, row, y, winner, wide, pool, is_ramp, parts)
-    return y, winner
-
-
 def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
     """Return the weight's gradient, from the input and the gradient at the output."""
-    wide = widened(sweep, g.shape[-1], _costs(a, g))
+    wide = widened(sweep, g.shape[-1])
     images, columns = a.reshape(wide.sweep.shape), wide.together * wide.outputs
     dtype = np.result_type(a, g)
     slopes = np.ascontiguousarray(g).reshape(len(a), math.prod(wide.shape[:2]), columns)
@@ -299,39 +235,26 @@ def weight_gradient(a: Array, g: Array, sweep: Sweep) -> Array:
             total += rows.T @ slopes[tile].reshape(-1, columns)
         return total
 
-    if wide.costs is COMPILED:
-        flat, parts = slopes.reshape(-1, columns), wide.parts(wide.correlate_cost)
-        total = compiled.windows.weight_gradient(images, flat, wide, parts)
-    else:
-        total, *others = in_parts(work, wide.shares(wide.correlate_cost))
-        for other in others:
-            total += other
+    total, *others = in_parts(work, wide.shares(wide.correlate_cost))
+    for other in others:
+        total += other
     return wide.folded(total).reshape(*sweep.window, a.shape[-1], wide.outputs)
 
 
 def spread(g: Array, w: Array, sweep: Sweep) -> Array:
     """Return the input's gradient, in the way that promises to take less time."""
-    window, channels = tuple(range(len(sweep.window))), w.shape[-2]
-    turned = _turned(sweep, w.shape[-1])
-    if turned and g.dtype == w.dtype and winograd.suits(g, channels, turned):
-        return winograd.correlate(g, np.flip(w, window).swapaxes(-1, -2), turned)
-    wide, turned = for_spreading(sweep, w.shape[-1], _costs(g, w))
+    wide, turned = for_spreading(sweep, w.shape[-1])
     if turned is None:
         return _spread_by_adding(g, w, wide).reshape(sweep.shape)
+    window = tuple(range(len(sweep.window)))
     return correlate(g, np.flip(w, window).swapaxes(-1, -2), turned)
 
 
 def _spread_by_adding(g: Array, w: Array, wide: Wide) -> Array:
     """Return the input's gradient: each position adds its multiple of the weight around it."""
-    matrix, dtype, is_compiled = wide.matrix(w).T, np.result_type(g, w), wide.costs is COMPILED
+    matrix, dtype = wide.matrix(w).T, np.result_type(g, w)
     slopes = np.ascontiguousarray(g).reshape(len(g), math.prod(wide.shape[:2]), len(matrix))
-    # The compiled kernel needs no padding around the images.
-    total = new_array(wide.sweep.shape if is_compiled else wide.sweep.padded_shape, dtype)
-
-    if is_compiled:
-        parts = wide.parts(wide.spread_cost)
-        compiled.windows.spread(slopes.reshape(-1, len(matrix)), matrix, total, wide, parts)
-        return total
+    total = new_array(wide.sweep.padded_shape, dtype)
 
     def work(part: slice) -> None:
         total[part].fill(0)

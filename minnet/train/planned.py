@@ -17,9 +17,9 @@ from ..autodiff import value
 from ..backend import Array
 from ..layers import Ramp
 from ..layers.base import Path
-from ..net.planned import Block, Blocks, as_table, place
+from ..net.planned import Block, Blocks, place
 from ..ops import compiled
-from ..ops.compiled.table import COLUMN, numbers_of_totals
+from ..ops.compiled.table import COLUMN, as_table, numbers_of_totals
 from ..optim.product import Product
 from ..optim.updater import JOINED
 from .dense import ACTIVATIONS, Dense, Memory, Unit, arrays_of

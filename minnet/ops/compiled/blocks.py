@@ -23,7 +23,7 @@ from .product import finish
 from .team import LINE, Turn, does, end, give_word, meet, share_of
 from .tile import OFFSETS, multiply
 
-__all__ = ["there_and_back", "up"]
+__all__ = ["back", "forward", "there_and_back", "up"]
 
 NUMBERS = np.zeros(1, np.uint8)  # of the dtype that says which of a window was the largest
 
@@ -119,6 +119,25 @@ def _up(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover 
             if does(turn, part):
                 _forward(blocks[b], between[part], part, of)
         meet(turn)
+
+
+# --- one block by itself ---------------------------------------------------------------------
+
+
+@kernel
+def forward(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover (compiled)
+    """Write what comes out of one block."""
+    give_word(turn)
+    _forward(blocks[0], between[turn[1]], turn[1], turn[2])
+    end(turn)
+
+
+@kernel
+def back(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover (compiled)
+    """Write the gradients of one block, those by its arrays as each part's share."""
+    give_word(turn)
+    _back(blocks[0], between[turn[1]], turn[1], turn[2])
+    end(turn)
 
 
 # --- a block ---------------------------------------------------------------------------------

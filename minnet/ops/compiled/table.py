@@ -10,7 +10,16 @@ import numpy as np
 from ...backend import Array, Shape
 from ..sweep import Sweep
 
-__all__ = ["BLOCK", "COLUMN", "INSIDE", "block", "numbers_between", "numbers_of_totals", "offsets"]
+__all__ = [
+    "BLOCK",
+    "COLUMN",
+    "INSIDE",
+    "as_table",
+    "block",
+    "numbers_between",
+    "numbers_of_totals",
+    "offsets",
+]
 
 # Where a block's arrays are in memory (0 for none). First those in the room for all: what goes in
 # and what comes out, which of each pool's window was the largest, the gradients by what comes out
@@ -99,3 +108,8 @@ def numbers_between(one: Any) -> int:
     """Return of how many numbers the room is that a thread works in: for an image and its maps."""
     padded = one["padded_height"] * one["padded_length"]
     return int(padded + one["down"] * one["along"] * one["outputs"])
+
+
+def as_table(rows: Array) -> Array:
+    """Return rows of whole numbers, of shape (blocks, columns), as a kernel takes them."""
+    return rows.view(BLOCK).reshape(-1)

@@ -11,8 +11,7 @@ from op_checks import awkward
 from window_references import convolutions
 
 import minnet as mn
-from minnet import threads
-from minnet.ops import wide
+from minnet.ops.compiled import team
 from minnet.ops.conv import _correlate, _spread, _weight_gradient
 from minnet.ops.sweep import Sweep
 from minnet.threads import sharing
@@ -33,36 +32,16 @@ def test_a_convolution_and_its_gradients(drawn: tuple[Any, Any, Any, Sweep]) -> 
     same(*both(all_three, *drawn))
 
 
-@given(drawn_with_dtype, st.data())
-def test_wide_windows_of_all_widths_tiles_and_threads(
-    drawn: tuple[Any, Any, Any, Sweep], data: st.DataObject
-) -> None:
-    _, w, _, sweep = drawn
+@given(drawn_with_dtype, st.integers(2, 4))
+def test_threads_share_the_images(drawn: tuple[Any, Any, Any, Sweep], count: int) -> None:
     with off():
         expected = all_three(*drawn)
-    fitting = wide._fitting(sweep, w.shape[-1], wide.COMPILED)
-    with pytest.MonkeyPatch.context() as patch, sharing(data.draw(st.integers(1, 3))):
-        patch.setattr(threads, "LEAST", 1e-9)
-        patch.setattr(wide, "TILE", data.draw(st.sampled_from([1, 2000, wide.TILE])))
-        window = data.draw(st.sampled_from(fitting))
-        patch.setattr(wide, "widened", lambda *_: window)
-        patch.setattr(wide, "for_spreading", lambda *_: (window, None))
-        with on() as answers:
-            found = all_three(*drawn)
+    with pytest.MonkeyPatch.context() as patch, sharing(count), on() as answers:
+        patch.setattr(team, "LEAST", 1e-9)
+        patch.setattr(team, "cores", lambda: count)
+        found = all_three(*drawn)
     assert True in answers
     same(found, expected)
-
-
-@given(drawn_with_dtype)
-def test_the_input_s_gradient_as_a_convolution(drawn: tuple[Any, Any, Any, Sweep]) -> None:
-    _, w, g, sweep = drawn
-    adding, _ = wide.for_spreading(sweep, w.shape[-1], wide.COMPILED)
-    turned = wide._turned(sweep, w.shape[-1])
-    with off():
-        expected = _spread(g, w, sweep)
-    with pytest.MonkeyPatch.context() as patch, on():
-        patch.setattr(wide, "for_spreading", lambda *_: (adding, turned))
-        same(_spread(g, w, sweep), expected)
 
 
 @given(drawn_with_dtype)
