@@ -108,7 +108,7 @@ def _do(
         stop = min(start + rows, last)
         sizes = stop - start, columns, job[10], inputs, columns, columns
         places = job[8] + start * wide, job[9], room
-        product_at(where, numbers, (TURNED, PLAIN), sizes, places, False)
+        product_at(where, numbers, (TURNED, PLAIN), sizes, places)
         _go(job, numbers, room, start * columns, stop * columns)
 
 

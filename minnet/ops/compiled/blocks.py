@@ -97,10 +97,10 @@ def there_and_back(
         turn, where, units, top["y"], top["by_y"],
         scores, targets, gradient, squares, rooms, loss,
     )  # fmt: skip
-    for b in range(len(blocks) - 1, -1, -1):
-        meet(turn)
-        for part in range(of):
-            if does(turn, part):
+    meet(turn)
+    for part in range(of):
+        if does(turn, part):
+            for b in range(len(blocks) - 1, -1, -1):
                 _back(blocks[b], between[part], part, of)
     meet(turn)
     for part in range(of):
@@ -113,12 +113,11 @@ def there_and_back(
 @kernel
 def _up(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover (compiled)
     """Write the outputs of all blocks."""
-    of = turn[2]
-    for b in range(len(blocks)):
-        for part in range(of):
-            if does(turn, part):
-                _forward(blocks[b], between[part], part, of)
-        meet(turn)
+    for part in range(turn[2]):
+        if does(turn, part):
+            for b in range(len(blocks)):  # of the same images
+                _forward(blocks[b], between[part], part, turn[2])
+    meet(turn)
 
 
 # --- one block by itself ---------------------------------------------------------------------
@@ -193,9 +192,8 @@ def _back(one: Any, room: Array, part: int, of: int) -> None:  # pragma: no cove
     first, last = share_of(part, of, one["count"], 1)
     for n in range(first, last):
         g = array_at(room, one["by_y"] + n * made * size, made)
-        _through_ramp(
-            g, array_at(room, one["y"] + n * made * size, made), sums, one["is_ramp"] != 0
-        )
+        y = array_at(room, one["y"] + n * made * size, made)
+        _through_ramp(g, y, sums, one["is_ramp"] != 0)
         slopes = _place(g)
         if one["pool_height"] != 0:
             winner = array_at(NUMBERS, one["winner"] + n * made, made)

@@ -158,9 +158,8 @@ def product_at(
     turns: tuple[int, int],
     sizes: tuple[int, int, int, int, int, int],
     places: tuple[int, int, int],
-    adds: bool,
 ) -> None:
-    """Write the product of matrices at places in memory, or add it to what is there.
+    """Write the product of matrices at places in memory.
 
     Parameters
     ----------
@@ -175,8 +174,6 @@ def product_at(
         two, and in the product.
     places
         Where the two are, and where the product goes.
-    adds
-        Whether to add.
     """
     m, n, k, of_a, of_b, of_out = sizes
     rows_a, columns_a = (m, k) if turns[0] == PLAIN else (k, m)
@@ -184,8 +181,7 @@ def product_at(
     a = _matrix_at(like, places[0], rows_a, columns_a, of_a)
     b = _matrix_at(like, places[1], rows_b, columns_b, of_b)
     out = _matrix_at(like, places[2], m, n, of_out)
-    made = (a if turns[0] == PLAIN else a.T) @ (b if turns[1] == PLAIN else b.T)
-    out[...] = out + made if adds else made
+    out[...] = (a if turns[0] == PLAIN else a.T) @ (b if turns[1] == PLAIN else b.T)
 
 
 def _matrix_at(like: Array, place: int, rows: int, columns: int, apart: int) -> Array:
@@ -226,7 +222,7 @@ def part_of_product(
         out += first * size
     if first >= last:
         return
-    product_at(where, like, turns, (m, n, k, of_a, of_b, length), (a, b, out), False)
+    product_at(where, like, turns, (m, n, k, of_a, of_b, length), (a, b, out))
     if bias.size or is_ramp:
         finish(array_at(like, out, (m - 1) * length + n), m, n, length, bias[start:], is_ramp)
 
@@ -308,9 +304,9 @@ if numba is not None:
         return called
 
     @overload(product_at, inline="always")
-    def _product_at(where, like, turns, sizes, places, adds):  # type: ignore[no-untyped-def]
-        def called(where, like, turns, sizes, places, adds):  # type: ignore[no-untyped-def]
-            one, kept = like.dtype.type(1), like.dtype.type(adds)
-            _call(where, turns, sizes, one, places[0], places[1], kept, places[2])
+    def _product_at(where, like, turns, sizes, places):  # type: ignore[no-untyped-def]
+        def called(where, like, turns, sizes, places):  # type: ignore[no-untyped-def]
+            one = like.dtype.type(1)
+            _call(where, turns, sizes, one, places[0], places[1], one - one, places[2])
 
         return called

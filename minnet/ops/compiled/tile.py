@@ -179,6 +179,8 @@ if numba is not None:
 
         def write(self, matrices: Any, where: Any, steps: Any, numbers: Any, adds: Any) -> None:
             build = self.builder
+            # It is large, and would be compiled again wherever it is put.
+            build.function.attributes.add("noinline")
             a, b, out = (build.extract_value(matrices, i) for i in range(3))
             rows, places = (build.extract_value(where, i) for i in range(2))
             live, length, apart, last = (build.extract_value(numbers, i) for i in range(4))
