@@ -254,3 +254,17 @@ def test_what_becomes_infinite_in_a_block_is_reported_and_changes_nothing() -> N
             trainer.step(x, y)
             nets.append(trainer.net)
     assert len(nets) > 1 and same_nets(caught.value.net, nets[-2])
+
+
+def test_of_a_block_s_gradient_that_is_infinite_its_array_is_named() -> None:
+    net = mn.Chain(mn.Conv(2, 2), mn.Flatten(), mn.Linear(3), mn.Softmax(), input=(8, 8, 1))
+    net = net.initialize()
+    # What comes out is about 1, its gradient is not large, times what went in it is.
+    arrays = {(0, "weight"): np.full((2, 2, 1, 2), 1e-38), (2, "weight"): np.eye(98, 3) * 1e11}
+    small = net.with_arrays({path: array.astype("f4") for path, array in arrays.items()})
+    trainer = mn.Trainer(small)
+    with pytest.raises(NonFiniteError, match="its gradient is not finite") as caught:
+        trainer.step(np.full((4, 8, 8, 1), 1e30, np.float32), [0, 1, 2, 0])
+    assert caught.value.path == (0, "weight")
+    assert set(trainer._dense.products) == {(2, "weight")}  # type: ignore[union-attr]
+    assert same_nets(trainer.net, small) and trainer.steps == 0

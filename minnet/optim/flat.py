@@ -19,8 +19,10 @@ __all__ = ["joined", "packed"]
 Key = TypeVar("Key")
 
 
-def packed(arrays: Mapping[Key, Array]) -> dict[Key, Array]:
+def packed(arrays: Mapping[Key, Array], copies: bool = True) -> dict[Key, Array]:
     """Return copies of arrays, those of the same dtype one after another in one buffer.
+
+    Without `copies` they hold anything.
 
     Examples
     --------
@@ -32,17 +34,18 @@ def packed(arrays: Mapping[Key, Array]) -> dict[Key, Array]:
     alike: dict[Any, list[Key]] = {}
     for key, array in arrays.items():
         alike.setdefault(array.dtype, []).append(key)
-    copies: dict[Key, Array] = {}
+    copied: dict[Key, Array] = {}
     for dtype, keys in alike.items():
         xp = array_module(arrays[keys[0]])
         buffer = xp.empty(sum(arrays[key].size for key in keys), dtype)
         start = 0
         for key in keys:
             array = arrays[key]
-            copies[key] = buffer[start : start + array.size].reshape(array.shape)
-            copies[key][...] = array
+            copied[key] = buffer[start : start + array.size].reshape(array.shape)
+            if copies:
+                copied[key][...] = array
             start += array.size
-    return {key: copies[key] for key in arrays}
+    return {key: copied[key] for key in arrays}
 
 
 def joined(arrays: Sequence[Array]) -> Array | None:

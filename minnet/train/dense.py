@@ -205,7 +205,7 @@ class Dense:
             return None
         from .planned import Planned
 
-        gradients = packed(arrays)
+        gradients = packed(arrays, copies=False)
         if Planned.suits(blocks, units, gradients):
             return Planned(blocks, units, gradients)
         return None if blocks else cls(units, gradients)

@@ -352,7 +352,9 @@ class Trainer(Passes, Recovery):
             self._state_before = self._state
             raise
         if not is_made:  # the backward pass came by the last one first
-            path = next(path for path in reversed(found) if not is_finite(found[path]))
+            fine = dense.products if is_dense and dense is not None else {}
+            there = (path for path in reversed(found) if path not in fine)
+            path = next(path for path in there if not is_finite(found[path]))
             raise self._not_finite("its gradient is", path)
 
     def _flat(self, found: dict[Path, Array]) -> list[Any]:

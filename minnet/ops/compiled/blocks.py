@@ -20,7 +20,7 @@ from .jit import array_at, kernel, unsigned
 from .loss import softmax
 from .pool import find_largest, send_to
 from .product import finish
-from .team import LINE, Turn, does, end, give_word, meet, share_of
+from .team import LINE, Turn, begin, does, end, give_word, meet, share_of
 from .tile import OFFSETS, multiply
 
 __all__ = ["back", "forward", "there_and_back", "up"]
@@ -100,8 +100,7 @@ def there_and_back(
     meet(turn)
     for part in range(of):
         if does(turn, part):
-            for b in range(len(blocks) - 1, -1, -1):
-                _back(blocks[b], between[part], part, of)
+            _down(blocks, between[part], part, of)
     meet(turn)
     for part in range(of):
         if does(turn, part):
@@ -115,9 +114,26 @@ def _up(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover 
     """Write the outputs of all blocks."""
     for part in range(turn[2]):
         if does(turn, part):
-            for b in range(len(blocks)):  # of the same images
-                _forward(blocks[b], between[part], part, turn[2])
+            first, last = share_of(part, turn[2], blocks[0]["count"], 1)
+            for n in range(first, last):
+                for b in range(len(blocks)):
+                    _forward(blocks[b], n, between[part])
     meet(turn)
+
+
+@kernel
+def _down(blocks: Array, room: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
+    """Write a part's share of the gradients by the arrays of all blocks.
+
+    Gradients by what is between two blocks are there for one image of each part at a time.
+    """
+    top = len(blocks) - 1
+    for b in range(top + 1):
+        _clear(blocks[b], room, part)
+    first, last = share_of(part, of, blocks[0]["count"], 1)
+    for n in range(first, last):
+        for b in range(top, -1, -1):
+            _back(blocks[b], n, n if b == top else part, part, room, part)
 
 
 # --- one block by itself ---------------------------------------------------------------------
@@ -126,16 +142,19 @@ def _up(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover 
 @kernel
 def forward(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover (compiled)
     """Write what comes out of one block."""
-    give_word(turn)
-    _forward(blocks[0], between[turn[1]], turn[1], turn[2])
+    first, last = begin(turn, blocks[0]["count"])
+    for n in range(first, last):
+        _forward(blocks[0], n, between[turn[1]])
     end(turn)
 
 
 @kernel
 def back(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover (compiled)
     """Write the gradients of one block, those by its arrays as each part's share."""
-    give_word(turn)
-    _back(blocks[0], between[turn[1]], turn[1], turn[2])
+    first, last = begin(turn, blocks[0]["count"])
+    _clear(blocks[0], between[turn[1]], turn[1])
+    for n in range(first, last):
+        _back(blocks[0], n, n, n, between[turn[1]], turn[1])
     end(turn)
 
 
@@ -157,65 +176,76 @@ def _turn_weight(one: Any, like: Array, part: int, of: int) -> None:  # pragma: 
 
 
 @kernel
-def _forward(one: Any, room: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
-    """Write a part of a block's outputs."""
+def _forward(one: Any, n: int, room: Array) -> None:  # pragma: no cover (compiled)
+    """Write a block's output for an image."""
     size, made, outputs = room.itemsize, one["made"], one["outputs"]
     positions, taps, rows, _, _ = _offsets(one)
     bias = array_at(room, one["bias"], outputs if one["bias"] != 0 else 0)
     is_pooled, maps = one["pool_height"] != 0, _maps(one, room)
-    first, last = share_of(part, of, one["count"], 1)
-    for n in range(first, last):
-        y = array_at(room, one["y"] + n * made * size, made)
-        to = _place(maps) if is_pooled else _place(y)
-        multiply(
-            room.dtype.type(0), _padded(one, n, room),
-            positions, one["down"] * one["along"], taps, one["taps"],
-            one["weight"], outputs, to, rows, outputs, False,
-        )  # fmt: skip
-        if is_pooled:
-            winner = array_at(NUMBERS, one["winner"] + n * made, made)
-            find_largest(maps, y, winner, 1, _pooled(one), _pool(one), False)
-        # The largest of sums with a bias is the sum of the largest with it.
-        finish(y, made // outputs, outputs, outputs, bias, one["is_ramp"] != 0)
+    y = array_at(room, one["y"] + n * made * size, made)
+    multiply(
+        room.dtype.type(0), _padded(one, n, room),
+        positions, one["down"] * one["along"], taps, one["taps"],
+        one["weight"], outputs, _place(maps) if is_pooled else _place(y), rows, outputs, False,
+    )  # fmt: skip
+    if is_pooled:
+        winner = array_at(NUMBERS, one["winner"] + n * made, made)
+        find_largest(maps, y, winner, 1, _pooled(one), _pool(one), False)
+    # The largest of sums with a bias is the sum of the largest with it.
+    finish(y, made // outputs, outputs, outputs, bias, one["is_ramp"] != 0)
 
 
 @kernel
-def _back(one: Any, room: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
-    """Write a part of the gradient by what goes into a block, and its share of those by arrays."""
+def _back(
+    one: Any, n: int, of_y: int, of_x: int, room: Array, part: int
+) -> None:  # pragma: no cover (compiled)
+    """Write the gradient by an image that goes into a block; add what it adds to those by arrays.
+
+    Of the gradients by what comes out and by what goes in, they are those of these numbers.
+    """
     size, made, outputs, zero = room.itemsize, one["made"], one["outputs"], room.dtype.type(0)
     positions, taps, rows, rows_of_weight, numbers = _offsets(one)
-    count, place = one["down"] * one["along"], one["totals"] + part * _numbers(one) * size
-    totals = array_at(room, place, _numbers(one))
+    count, totals = one["down"] * one["along"], _totals(one, room, part)
+    g = array_at(room, one["by_y"] + of_y * made * size, made)
+    y = array_at(room, one["y"] + n * made * size, made)
+    _through_ramp(g, y, totals[one["taps"] * outputs :], one["is_ramp"] != 0)
+    slopes, maps = _place(g), _maps(one, room)
+    if one["pool_height"] != 0:
+        winner = array_at(NUMBERS, one["winner"] + n * made, made)
+        send_to(g, winner, maps, 1, _pooled(one), _pool(one))
+        slopes = _place(maps)
+    if one["by_weight"] != 0:
+        multiply(
+            zero, _padded(one, n, room), taps, one["taps"], positions, count,
+            slopes, outputs, _place(totals), rows_of_weight, outputs, True,
+        )  # fmt: skip
+    if one["by_x"] == 0:
+        return
+    image = _cleared(one, of_x, room)
+    for run in range(one["runs"]):  # of what a window sees, these lie side by side
+        start = run * one["run"]
+        begins = array_at(OFFSETS, taps + start * 8, 1)[0]
+        multiply(
+            zero, slopes, rows, count, numbers, outputs,
+            one["turned"] + start * size, one["taps"],
+            image + begins * size, positions, one["run"], True,
+        )  # fmt: skip
+    _crop(one, of_x, room)
+
+
+@kernel
+def _totals(one: Any, like: Array, part: int) -> Array:  # pragma: no cover (compiled)
+    """Return a part's share of the gradients by the weight and, after it, by the bias."""
+    size = (one["taps"] + 1) * one["outputs"]
+    return array_at(like, one["totals"] + part * size * like.itemsize, size)
+
+
+@kernel
+def _clear(one: Any, like: Array, part: int) -> None:  # pragma: no cover (compiled)
+    """Write 0 to a part's share."""
+    totals = _totals(one, like, part)
     for i in range(unsigned(totals.size)):
         totals[i] = 0
-    sums, maps = totals[one["taps"] * outputs :], _maps(one, room)
-    first, last = share_of(part, of, one["count"], 1)
-    for n in range(first, last):
-        g = array_at(room, one["by_y"] + n * made * size, made)
-        y = array_at(room, one["y"] + n * made * size, made)
-        _through_ramp(g, y, sums, one["is_ramp"] != 0)
-        slopes = _place(g)
-        if one["pool_height"] != 0:
-            winner = array_at(NUMBERS, one["winner"] + n * made, made)
-            send_to(g, winner, maps, 1, _pooled(one), _pool(one))
-            slopes = _place(maps)
-        if one["by_weight"] != 0:
-            multiply(
-                zero, _padded(one, n, room), taps, one["taps"], positions, count,
-                slopes, outputs, place, rows_of_weight, outputs, True,
-            )  # fmt: skip
-        if one["by_x"] == 0:
-            continue
-        image = _cleared(one, n, room)
-        for run in range(one["runs"]):  # of what a window sees, these lie side by side
-            start = run * one["run"]
-            begins = array_at(OFFSETS, taps + start * 8, 1)[0]
-            multiply(
-                zero, slopes, rows, count, numbers, outputs,
-                one["turned"] + start * size, one["taps"],
-                image + begins * size, positions, one["run"], True,
-            )  # fmt: skip
-        _crop(one, n, room)
 
 
 @kernel
@@ -232,11 +262,6 @@ def _offsets(one: Any) -> tuple[int, int, int, int, int]:  # pragma: no cover (c
     rows = taps + one["taps"] * 8
     rows_of_weight = rows + count * 8
     return positions, taps, rows, rows_of_weight, rows_of_weight + one["taps"] * 8
-
-
-@kernel
-def _numbers(one: Any) -> int:  # pragma: no cover (compiled)
-    return int((one["taps"] + 1) * one["outputs"])
 
 
 @kernel
@@ -347,7 +372,6 @@ def _sum_up(
         return
     found = array_at(like, place + first * like.itemsize, last - first)
     for other in range(of):
-        begin = one["totals"] + (other * _numbers(one) + start + first) * like.itemsize
-        numbers = array_at(like, begin, last - first)
+        numbers = _totals(one, like, other)[start + first : start + last]
         for i in range(unsigned(found.size)):
             found[i] = numbers[i] if other == 0 else found[i] + numbers[i]
