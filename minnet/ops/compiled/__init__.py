@@ -19,7 +19,7 @@ import numpy as np
 __all__ = ["FAMILIES", "LEAST", "reason_not", "takes", "takes_pool"]
 
 FAMILIES = (
-    "activation", "blocks", "conv", "dense", "loss", "norm",
+    "activation", "block", "blocks", "conv", "dense", "loss", "norm",
     "pool", "product", "team", "tile", "winograd",
 )  # fmt: skip
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))

@@ -1,31 +1,22 @@
-"""Blocks of a net, forward and back, compiled: a Conv, the MaxPool after it, and the Ramp.
+"""Blocks of a net, forward and back, compiled: stages of kernels that go through all of it.
 
-They are stages of larger kernels, which go through a whole net without coming back to Python.
-Threads share the images of a batch; each works on one at a time, from end to end of a block, so
-that what is between is near: what the convolution gives and the gradient by that are never all
-there. What windows see is not copied anywhere, see `tile`.
+They don't come back to Python in between. Threads share the images of a batch; each takes one at a
+time from end to end of all blocks, so that what is between is near: what a convolution gives and
+the gradient by that are never all there.
 
-Letters: N, H, W, C as everywhere; O outputs, K numbers that a window sees.
+Letters: N, H, W, C as everywhere.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from ...backend import Array
+from .block import back_image, clear, forward_image, turn_weight, write_gradients
 from .dense import through_net, up_net
-from .jit import array_at, kernel, unsigned
+from .jit import kernel
 from .loss import softmax
-from .pool import find_largest, send_to
-from .product import finish
-from .team import LINE, Turn, begin, does, end, give_word, meet, share_of
-from .tile import OFFSETS, multiply
+from .team import Turn, begin, does, end, give_word, meet, share_of
 
 __all__ = ["back", "forward", "there_and_back", "up"]
-
-NUMBERS = np.zeros(1, np.uint8)  # of the dtype that says which of a window was the largest
 
 # --- a whole net -----------------------------------------------------------------------------
 
@@ -91,7 +82,7 @@ def there_and_back(
     for part in range(of):
         if does(turn, part):
             for b in range(1, len(blocks)):
-                _turn_weight(blocks[b], between[part], part, of)
+                turn_weight(blocks[b], between[part], part, of)
     _up(turn, blocks, between)
     through_net(
         turn, where, units, top["y"], top["by_y"],
@@ -105,7 +96,7 @@ def there_and_back(
     for part in range(of):
         if does(turn, part):
             for b in range(len(blocks)):
-                _gradients(blocks[b], between[part], part, of)
+                write_gradients(blocks[b], between[part], part, of)
     end(turn)
 
 
@@ -117,7 +108,7 @@ def _up(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover 
             first, last = share_of(part, turn[2], blocks[0]["count"], 1)
             for n in range(first, last):
                 for b in range(len(blocks)):
-                    _forward(blocks[b], n, between[part])
+                    forward_image(blocks[b], n, between[part])
     meet(turn)
 
 
@@ -129,11 +120,11 @@ def _down(blocks: Array, room: Array, part: int, of: int) -> None:  # pragma: no
     """
     top = len(blocks) - 1
     for b in range(top + 1):
-        _clear(blocks[b], room, part)
+        clear(blocks[b], room, part)
     first, last = share_of(part, of, blocks[0]["count"], 1)
     for n in range(first, last):
         for b in range(top, -1, -1):
-            _back(blocks[b], n, n if b == top else part, part, room, part)
+            back_image(blocks[b], n, n if b == top else part, part, room, part)
 
 
 # --- one block by itself ---------------------------------------------------------------------
@@ -144,7 +135,7 @@ def forward(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no co
     """Write what comes out of one block."""
     first, last = begin(turn, blocks[0]["count"])
     for n in range(first, last):
-        _forward(blocks[0], n, between[turn[1]])
+        forward_image(blocks[0], n, between[turn[1]])
     end(turn)
 
 
@@ -152,226 +143,7 @@ def forward(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no co
 def back(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover (compiled)
     """Write the gradients of one block, those by its arrays as each part's share."""
     first, last = begin(turn, blocks[0]["count"])
-    _clear(blocks[0], between[turn[1]], turn[1])
+    clear(blocks[0], between[turn[1]], turn[1])
     for n in range(first, last):
-        _back(blocks[0], n, n, n, between[turn[1]], turn[1])
+        back_image(blocks[0], n, n, n, between[turn[1]], turn[1])
     end(turn)
-
-
-# --- a block ---------------------------------------------------------------------------------
-
-
-@kernel
-def _turn_weight(one: Any, like: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
-    """Write a part of the transpose of a weight."""
-    taps, outputs = one["taps"], one["outputs"]
-    weight = array_at(like, one["weight"], taps * outputs)
-    turned = array_at(like, one["turned"], taps * outputs)
-    first, last = share_of(part, of, outputs, 1)
-    for o in range(unsigned(first), unsigned(last)):
-        here, there = o * unsigned(taps), o
-        for k in range(unsigned(taps)):
-            turned[here + k] = weight[there]
-            there += unsigned(outputs)
-
-
-@kernel
-def _forward(one: Any, n: int, room: Array) -> None:  # pragma: no cover (compiled)
-    """Write a block's output for an image."""
-    size, made, outputs = room.itemsize, one["made"], one["outputs"]
-    positions, taps, rows, _, _ = _offsets(one)
-    bias = array_at(room, one["bias"], outputs if one["bias"] != 0 else 0)
-    is_pooled, maps = one["pool_height"] != 0, _maps(one, room)
-    y = array_at(room, one["y"] + n * made * size, made)
-    multiply(
-        room.dtype.type(0), _padded(one, n, room),
-        positions, one["down"] * one["along"], taps, one["taps"],
-        one["weight"], outputs, _place(maps) if is_pooled else _place(y), rows, outputs, False,
-    )  # fmt: skip
-    if is_pooled:
-        winner = array_at(NUMBERS, one["winner"] + n * made, made)
-        find_largest(maps, y, winner, 1, _pooled(one), _pool(one), False)
-    # The largest of sums with a bias is the sum of the largest with it.
-    finish(y, made // outputs, outputs, outputs, bias, one["is_ramp"] != 0)
-
-
-@kernel
-def _back(
-    one: Any, n: int, of_y: int, of_x: int, room: Array, part: int
-) -> None:  # pragma: no cover (compiled)
-    """Write the gradient by an image that goes into a block; add what it adds to those by arrays.
-
-    Of the gradients by what comes out and by what goes in, they are those of these numbers.
-    """
-    size, made, outputs, zero = room.itemsize, one["made"], one["outputs"], room.dtype.type(0)
-    positions, taps, rows, rows_of_weight, numbers = _offsets(one)
-    count, totals = one["down"] * one["along"], _totals(one, room, part)
-    g = array_at(room, one["by_y"] + of_y * made * size, made)
-    y = array_at(room, one["y"] + n * made * size, made)
-    _through_ramp(g, y, totals[one["taps"] * outputs :], one["is_ramp"] != 0)
-    slopes, maps = _place(g), _maps(one, room)
-    if one["pool_height"] != 0:
-        winner = array_at(NUMBERS, one["winner"] + n * made, made)
-        send_to(g, winner, maps, 1, _pooled(one), _pool(one))
-        slopes = _place(maps)
-    if one["by_weight"] != 0:
-        multiply(
-            zero, _padded(one, n, room), taps, one["taps"], positions, count,
-            slopes, outputs, _place(totals), rows_of_weight, outputs, True,
-        )  # fmt: skip
-    if one["by_x"] == 0:
-        return
-    image = _cleared(one, of_x, room)
-    for run in range(one["runs"]):  # of what a window sees, these lie side by side
-        start = run * one["run"]
-        begins = array_at(OFFSETS, taps + start * 8, 1)[0]
-        multiply(
-            zero, slopes, rows, count, numbers, outputs,
-            one["turned"] + start * size, one["taps"],
-            image + begins * size, positions, one["run"], True,
-        )  # fmt: skip
-    _crop(one, of_x, room)
-
-
-@kernel
-def _totals(one: Any, like: Array, part: int) -> Array:  # pragma: no cover (compiled)
-    """Return a part's share of the gradients by the weight and, after it, by the bias."""
-    size = (one["taps"] + 1) * one["outputs"]
-    return array_at(like, one["totals"] + part * size * like.itemsize, size)
-
-
-@kernel
-def _clear(one: Any, like: Array, part: int) -> None:  # pragma: no cover (compiled)
-    """Write 0 to a part's share."""
-    totals = _totals(one, like, part)
-    for i in range(unsigned(totals.size)):
-        totals[i] = 0
-
-
-@kernel
-def _place(array: Array) -> int:  # pragma: no cover (compiled)
-    """Return where in memory an array is, as a number that others can be added to."""
-    return int(np.int64(array.ctypes.data))
-
-
-@kernel
-def _offsets(one: Any) -> tuple[int, int, int, int, int]:  # pragma: no cover (compiled)
-    """Return where each part of what `table.offsets` gives begins."""
-    positions, count = one["offsets"], one["down"] * one["along"]
-    taps = positions + count * 8
-    rows = taps + one["taps"] * 8
-    rows_of_weight = rows + count * 8
-    return positions, taps, rows, rows_of_weight, rows_of_weight + one["taps"] * 8
-
-
-@kernel
-def _maps(one: Any, room: Array) -> Array:  # pragma: no cover (compiled)
-    """Return the room for what a convolution gives of an image."""
-    return room[one["padded_height"] * one["padded_length"] :]
-
-
-@kernel
-def _pooled(one: Any) -> tuple[int, int, int, int, int]:  # pragma: no cover (compiled)
-    """Return the sizes that `find_largest` takes."""
-    return one["down"], one["along"], one["outputs"], one["pooled_down"], one["pooled_along"]
-
-
-@kernel
-def _pool(one: Any) -> tuple[int, int, int, int, int, int]:  # pragma: no cover (compiled)
-    """Return how a pool's windows move, as `find_largest` takes it."""
-    return (
-        one["pool_height"], one["pool_width"], one["pool_down"], one["pool_across"],
-        one["pool_above"], one["pool_left"],
-    )  # fmt: skip
-
-
-# --- padding ---------------------------------------------------------------------------------
-
-
-@kernel
-def _is_padded(one: Any) -> bool:  # pragma: no cover (compiled)
-    return bool(one["padded_height"] > one["height"] or one["padded_length"] > one["length"])
-
-
-@kernel
-def _padded(one: Any, n: int, room: Array) -> int:  # pragma: no cover (compiled)
-    """Return where an image is; a padded one is written to the room."""
-    place = one["x"] + n * one["height"] * one["length"] * room.itemsize
-    if not _is_padded(one):
-        return int(place)
-    size, length = one["height"] * one["length"], unsigned(one["length"])
-    image = array_at(room, place, size)
-    for i in range(unsigned(one["padded_height"] * one["padded_length"])):
-        room[i] = 0
-    for row in range(one["height"]):
-        here = unsigned(row * one["length"])
-        there = unsigned((one["above"] + row) * one["padded_length"] + one["before"])
-        for i in range(length):
-            room[there + i] = image[here + i]
-    return _place(room)
-
-
-@kernel
-def _cleared(one: Any, n: int, room: Array) -> int:  # pragma: no cover (compiled)
-    """Return where to add up the gradient by a padded image, after writing 0 there."""
-    size = one["height"] * one["length"]
-    image = array_at(room, one["by_x"] + n * size * room.itemsize, size)
-    if _is_padded(one):
-        image = room[: one["padded_height"] * one["padded_length"]]
-    for i in range(unsigned(image.size)):
-        image[i] = 0
-    return _place(image)
-
-
-@kernel
-def _crop(one: Any, n: int, room: Array) -> None:  # pragma: no cover (compiled)
-    """Write the gradient by an image, of which that by the padded one is in the room."""
-    if not _is_padded(one):
-        return
-    size, length = one["height"] * one["length"], unsigned(one["length"])
-    image = array_at(room, one["by_x"] + n * size * room.itemsize, size)
-    for row in range(one["height"]):
-        here = unsigned(row * one["length"])
-        there = unsigned((one["above"] + row) * one["padded_length"] + one["before"])
-        for i in range(length):
-            image[here + i] = room[there + i]
-
-
-# --- gradients -------------------------------------------------------------------------------
-
-
-@kernel
-def _through_ramp(
-    g: Array, y: Array, sums: Array, is_ramp: bool
-) -> None:  # pragma: no cover (compiled)
-    """Take a gradient back through a ramp, and add it up by output."""
-    length = unsigned(sums.size)
-    for at in range(unsigned(0), unsigned(g.size), length):
-        if is_ramp:
-            for o in range(length):
-                one = g[at + o]
-                g[at + o] = one if y[at + o] > 0 else one * 0
-        for o in range(length):
-            sums[o] += g[at + o]
-
-
-@kernel
-def _gradients(one: Any, like: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
-    """Write a part of the gradients by a block's arrays, of which each part has its share."""
-    _sum_up(one, like, one["by_weight"], 0, one["taps"] * one["outputs"], part, of)
-    _sum_up(one, like, one["by_bias"], one["taps"] * one["outputs"], one["outputs"], part, of)
-
-
-@kernel
-def _sum_up(
-    one: Any, like: Array, place: int, start: int, size: int, part: int, of: int
-) -> None:  # pragma: no cover (compiled)
-    """Write a part of the sum of so many of all parts' numbers, from one on, if it is wanted."""
-    first, last = share_of(part, of, size, LINE)
-    if place == 0 or first >= last:
-        return
-    found = array_at(like, place + first * like.itemsize, last - first)
-    for other in range(of):
-        numbers = _totals(one, like, other)[start + first : start + last]
-        for i in range(unsigned(found.size)):
-            found[i] = numbers[i] if other == 0 else found[i] + numbers[i]
