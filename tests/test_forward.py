@@ -1,5 +1,8 @@
 """The first layers of a chain by one kernel give what they give one after another."""
 
+import copy
+import gc
+import pickle
 import threading
 from typing import Any
 
@@ -31,6 +34,10 @@ def planned_calls(patch: Any) -> list[tuple[int, ...]]:
 
     patch.setattr(Plan, "__call__", watched)
     return seen
+
+
+def by_pickle(net: Any) -> Any:
+    return pickle.loads(pickle.dumps(net))
 
 
 @given(block_nets(), st.integers(1, 9), st.integers(1, 3), st.booleans(), st.data())
@@ -97,6 +104,27 @@ def test_threads_that_call_one_net_get_what_is_theirs(random: np.random.Generato
         for thread in threads:
             thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, by_pickle])
+def test_copies_of_a_net_that_was_called_find_their_own_arrays(
+    copied: Any, random: np.random.Generator
+) -> None:
+    x = random.normal(size=(3, 28, 28, 1)).astype("float32")
+    net = mn.models.lenet(3).initialize()
+    with on():
+        expected = net.apply(x)
+        other = copied(net)
+        del net
+        gc.collect()
+        others = [mn.models.lenet(3).initialize(seed=i) for i in range(3)]  # where that one was
+        assert np.array_equal(other.apply(x), expected) and len(others) == 3
+
+
+def test_small_nets_stay_with_numpy() -> None:
+    net = mn.Chain(mn.Conv(4, 3), mn.Ramp(), input=(8, 8, 1)).initialize()
+    net.apply(np.ones((1, 8, 8, 1), np.float32))
+    assert list(vars(net._order._forward)["_plans"].values()) == [None]
 
 
 def test_plans_are_kept_for_few_shapes(random: np.random.Generator) -> None:

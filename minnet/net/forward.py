@@ -25,6 +25,7 @@ __all__ = ["Forward"]
 
 # Plans are kept for batches of so many shapes.
 SHAPES = 4
+UNKNOWN: Any = object()
 
 
 class Unit(NamedTuple):
@@ -84,19 +85,19 @@ class Forward:
 
     def __call__(self, x: Array) -> Array | None:
         """Return what comes out for a batch, or None where there is no plan for it."""
-        key = x.shape, x.dtype
-        plans = self._plans
-        if key in plans:
-            plan = plans[key]
-        else:
-            if len(plans) == SHAPES:
+        key, plans = (x.shape, x.dtype), self._plans
+        plan = plans.get(key, UNKNOWN)  # at once, since other threads may call the same net
+        if plan is UNKNOWN:
+            if len(plans) >= SHAPES:
                 plans.clear()
             plan = plans[key] = self._plan(x)
         return None if plan is None else plan(x if x.flags.c_contiguous else x.copy())
 
     def _plan(self, x: Array) -> Plan | None:
         """Return the plan for batches like this one; None where the kernel is of no use."""
-        if not compiled.takes(x, *self._arrays, size=compiled.LEAST):
+        # What comes out of the first convolution is larger than the images.
+        size = x.size // max(1, x.shape[-1]) * self._blocks[0].conv.channels if x.ndim else 0
+        if not compiled.takes(x, *self._arrays, size=size):
             return None
         if compiled.product.address(x.dtype) == 0:
             return None

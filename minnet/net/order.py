@@ -41,6 +41,10 @@ class Order:
     def __init__(self, parts: Iterable[tuple[Any, Layer]]) -> None:
         self._parts = list(parts)
 
+    def __reduce__(self) -> Any:
+        """Have a copy, in another process too, work out for itself where its arrays are."""
+        return Order, (self._parts,)
+
     def begun(self, x: Any) -> tuple[Any, Steps]:
         """Return what comes out of the first layers where those are done at once, and the rest."""
         forward = self._forward

@@ -216,7 +216,7 @@ class Dense:
         What is wrong with others the ops find out.
         """
         return (
-            type(features) is np.ndarray
+            isinstance(features, np.ndarray)
             and features.dtype == self.dtype
             and (features.shape in self._memories or self._makes_room(features))
             and targets.dtype == np.int64
