@@ -58,12 +58,8 @@ class Buffers:
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
         """Have this thread's ops take their arrays from here."""
-        before = current_buffers()  # not by `_in_use`: a call with one image is soon over
-        _current.buffers = self
-        try:
+        with self._in_use():
             yield
-        finally:
-            _current.buffers = before
         self._tidy()
 
     @contextlib.contextmanager

@@ -15,7 +15,7 @@ from ..ops import compiled
 from .forward import Forward
 from .pooled import pooled_at_once
 
-__all__ = ["Order", "pools_first"]
+__all__ = ["Order"]
 
 Key = TypeVar("Key")
 Steps = list[tuple[Any, Any]]

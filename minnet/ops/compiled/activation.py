@@ -9,7 +9,7 @@ from ...buffers import new_array
 from .jit import kernel, unsigned
 from .team import LINE, Turn, begin, end, parts, share
 
-__all__ = ["add", "add_to_each", "add_to_rows", "ramp", "ramp_gradient"]
+__all__ = ["add", "add_to_rows", "ramp", "ramp_gradient"]
 
 # What a number takes, in microseconds on a common processor.
 ELEMENT = 0.0004
@@ -71,7 +71,7 @@ def ramp_gradient(g: Array, y: Array) -> Array:
 
 
 @kernel
-def add_to_each(y: Array, row: Array) -> None:  # pragma: no cover (compiled)
+def _add_to_each(y: Array, row: Array) -> None:  # pragma: no cover (compiled)
     """Add a row to all rows of a flat array."""
     length = unsigned(row.size)
     for at in range(unsigned(0), unsigned(y.size), length):
@@ -82,7 +82,7 @@ def add_to_each(y: Array, row: Array) -> None:  # pragma: no cover (compiled)
 @kernel
 def _add_row(turn: Turn, y: Array, row: Array) -> None:  # pragma: no cover (compiled)
     first, last = begin(turn, y.size, row.size)
-    add_to_each(y[first:last], row)
+    _add_to_each(y[first:last], row)
     end(turn)
 
 

@@ -52,7 +52,7 @@ def forward_image(one: Any, n: int, room: Array) -> None:  # pragma: no cover (c
     )  # fmt: skip
     if is_pooled:
         winner = array_at(NUMBERS, one["winner"] + n * made, made)
-        find_largest(maps, y, winner, 1, _pooled(one), _pool(one), False)
+        find_largest(maps, y, winner, 1, _pooled(one), _pool(one))
     # The largest of sums with a bias is the sum of the largest with it.
     finish(y, made // outputs, outputs, outputs, bias, one["is_ramp"] != 0)
 

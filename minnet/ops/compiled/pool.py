@@ -5,7 +5,6 @@ Letters: N, H, W, C and OH, OW as everywhere.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,9 +13,10 @@ from ...backend import Array
 from ...buffers import new_array
 from ..sweep import Sweep
 from .jit import kernel, unsigned
+from .table import moves
 from .team import Turn, begin, end, parts, share
 
-__all__ = ["find_largest", "largest", "moves", "send_to", "send_to_winner"]
+__all__ = ["find_largest", "largest", "send_to", "send_to_winner"]
 
 # What a number of the images takes, in microseconds on a common processor.
 ELEMENT = 0.0005
@@ -39,7 +39,7 @@ def _find_largest(
 ) -> None:  # pragma: no cover (compiled)
     first, last = begin(turn, len(images))
     some = images[first:last].reshape(-1), y[first:last].reshape(-1), winner[first:last].reshape(-1)
-    find_largest(some[0], some[1], some[2], last - first, _sizes(images, y), pool, False)
+    find_largest(some[0], some[1], some[2], last - first, _sizes(images, y), pool)
     end(turn)
 
 
@@ -63,17 +63,6 @@ def _as_images(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape if len(shape) == 4 else (shape[0], 1, *shape[1:])
 
 
-@functools.lru_cache(maxsize=256)
-def moves(sweep: Sweep) -> tuple[int, ...]:
-    """Return the window's sizes, how far it moves, and what is padded above and before."""
-    before = tuple(edge[0] for edge in sweep.edges)
-    (height, width), (down, across), (above, left) = (
-        numbers if len(numbers) == 2 else (fill, *numbers)
-        for numbers, fill in ((sweep.window, 1), (sweep.stride, 1), (before, 0))
-    )
-    return height, width, down, across, above, left
-
-
 @kernel
 def _sizes(
     images: Array, y: Array
@@ -90,7 +79,6 @@ def find_largest(
     count: int,
     sizes: Sequence[int],
     pool: Sequence[int],
-    is_ramp: bool,
 ) -> None:  # pragma: no cover (compiled)
     """Write the largest element in each window of images, and which it is.
 
@@ -103,11 +91,8 @@ def find_largest(
     sizes
         H, W and C of the images; how many windows there are along H and W.
     pool
-        See `moves`.
-    is_ramp
-        Whether to write 0 where none is larger.
+        See `table.moves`.
     """
-    least = target.dtype.type(0 if is_ramp else -np.inf)
     height, width, down, across, above, left = pool
     rows, columns, channels, positions_down, positions_along = sizes
     length, at = unsigned(channels), unsigned(0)
@@ -115,7 +100,7 @@ def find_largest(
         for i in range(positions_down):
             for j in range(positions_along):
                 for c in range(length):
-                    target[at + c] = least
+                    target[at + c] = -np.inf
                     chosen[at + c] = 0
                 for k in range(height):
                     row = i * down + k - above

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -16,6 +17,7 @@ __all__ = [
     "INSIDE",
     "as_table",
     "block",
+    "moves",
     "numbers_between",
     "numbers_of_totals",
     "offsets",
@@ -34,7 +36,7 @@ SIZES = (
     "count", "height", "length", "above", "before", "padded_height", "padded_length",
     "down", "along", "taps", "runs", "run", "outputs", "made",
 )  # fmt: skip
-# How the pool's window moves (see `pool.moves`; all 0 for none), and its positions.
+# How the pool's window moves (see `moves`; all 0 for none), and its positions.
 POOL = (
     "pool_height", "pool_width", "pool_down", "pool_across", "pool_above", "pool_left",
     "pooled_down", "pooled_along",
@@ -76,10 +78,16 @@ def block(
         "outputs": outputs, "made": math.prod(shape[1:]), "is_ramp": int(is_ramp),
     }  # fmt: skip
     if pool is not None:
-        (above, _), (left, _) = pool.edges
-        moves = *pool.window, *pool.stride, above, left, *pool.positions
-        found |= zip(POOL, moves, strict=True)
+        found |= zip(POOL, (*moves(pool), *pool.positions), strict=True)
     return found
+
+
+@functools.lru_cache(maxsize=256)
+def moves(pool: Sweep) -> tuple[int, ...]:
+    """Return the window's sizes, how far it moves, and what is padded above and before."""
+    images = pool.of_images()
+    (above, _), (before, _) = images.edges
+    return *images.window, *images.stride, above, before
 
 
 def offsets(sweep: Sweep, outputs: int) -> Array:
