@@ -20,6 +20,8 @@ from .tile import OFFSETS, multiply
 
 __all__ = ["back_image", "clear", "forward_image", "turn_weight", "write_gradients"]
 
+# Positions whose gradients and inputs, for many channels, fit the processor's nearest cache.
+NEAR = 256
 NUMBERS = np.zeros(1, np.uint8)  # of the dtype that says which of a window was the largest
 
 
@@ -77,10 +79,12 @@ def back_image(
         send_to(g, winner, maps, 1, _pooled(one), _pool(one))
         slopes = _place(maps)
     if one["by_weight"] != 0:
-        multiply(
-            zero, _padded(one, n, room), taps, one["taps"], positions, count,
-            slopes, outputs, _place(totals), rows_of_weight, outputs, True,
-        )  # fmt: skip
+        image, into = _padded(one, n, room), _place(totals)
+        for first in range(0, count, NEAR):
+            multiply(
+                zero, image, taps, one["taps"], positions + first * 8, min(NEAR, count - first),
+                slopes + first * outputs * size, outputs, into, rows_of_weight, outputs, True,
+            )  # fmt: skip
     if one["by_x"] == 0:
         return
     image = _cleared(one, of_x, room)

@@ -21,23 +21,24 @@ __all__ = ["OFFSETS", "multiply"]
 OFFSETS = np.zeros(1, np.int64)  # of the dtype that says how far from a place something is
 
 
-def _registers() -> tuple[int, int, int]:
-    """Return the bytes of a vector, and how many rows and vectors a tile has."""
+def _registers() -> tuple[int, tuple[int, ...]]:
+    """Return the bytes of a vector, and how many rows tiles of one, two and more of them have."""
     if numba is None:
-        return 16, 2, 2
+        return 16, (2, 2)
     from llvmlite.binding import get_host_cpu_features
 
     features = numba.config.CPU_FEATURES or ""
     if not features and numba.config.CPU_NAME is None:  # as Numba chooses what to compile for
         features = get_host_cpu_features().flatten()
-    if "+avx512f" in features:  # 32 vectors, of which 24 are sums
-        return 64, 8, 3
+    if "+avx512f" in features:  # 32 vectors, of which up to 24 are sums
+        return 64, (8, 8, 8, 6)
     if "+avx2" in features:  # 16
-        return 32, 5, 2
-    return 16, 8 if "+neon" in features else 4, 3
+        return 32, (8, 5)
+    return 16, (8, 8, 8) if "+neon" in features else (4, 4, 4)
 
 
-BYTES, ROWS, VECTORS = _registers()
+BYTES, ROWS = _registers()
+VECTORS = len(ROWS)  # at most
 
 
 @kernel
@@ -78,20 +79,25 @@ def multiply(
         Whether to add.
     """
     lanes, size = _lanes(zero), BYTES // _lanes(zero)
-    for column in range(0, columns, VECTORS * lanes):
-        left = min(columns - column, VECTORS * lanes)
-        vectors = (left + lanes - 1) // lanes
-        last = left - (vectors - 1) * lanes
-        matrices = a, b + column * size, out + column * size
-        for first in range(0, count, ROWS):
+    column = 0
+    while column < columns:
+        left = (columns - column + lanes - 1) // lanes
+        tiles = (left + VECTORS - 1) // VECTORS
+        vectors = (left + tiles - 1) // tiles  # none much narrower than others
+        last = min(columns - column - (vectors - 1) * lanes, lanes)
+        matrices, tall = (a, b + column * size, out + column * size), ROWS[vectors - 1]
+        for first in range(0, count, tall):
             where = rows + first * 8, places + first * 8
-            numbers = min(ROWS, count - first), length, apart, last
+            numbers = min(tall, count - first), length, apart, last
             if vectors == 1:
                 _one(zero, matrices, where, steps, numbers, adds)
             elif vectors == 2:
                 _two(zero, matrices, where, steps, numbers, adds)
-            else:
+            elif vectors == 3:
                 _three(zero, matrices, where, steps, numbers, adds)
+            else:
+                _four(zero, matrices, where, steps, numbers, adds)
+        column += vectors * lanes
 
 
 def _lanes(zero: Any) -> int:
@@ -134,6 +140,10 @@ def _three(zero: Any, matrices: Any, where: Any, steps: int, numbers: Any, adds:
     _tile(3, zero, matrices, where, steps, numbers, adds)
 
 
+def _four(zero: Any, matrices: Any, where: Any, steps: int, numbers: Any, adds: bool) -> None:
+    _tile(4, zero, matrices, where, steps, numbers, adds)
+
+
 if numba is not None:
     from llvmlite import ir
     from numba.core import types
@@ -161,7 +171,7 @@ if numba is not None:
 
         return overloaded
 
-    for count, function in enumerate((_one, _two, _three), 1):
+    for count, function in enumerate((_one, _two, _three, _four), 1):
         overload(function, inline="always")(_compiled(count))
 
     @overload(_lanes, inline="always")
@@ -174,6 +184,7 @@ if numba is not None:
 
         def __init__(self, builder: Any, real: Any, lanes: int, vectors: int) -> None:
             self.builder, self.lanes, self.vectors = builder, lanes, vectors
+            self.rows = ROWS[min(vectors, VECTORS) - 1]
             self.real, self.vector = real, ir.VectorType(real, lanes)
             self.kind = f"v{lanes}f{32 if isinstance(real, ir.FloatType) else 64}"
 
@@ -186,12 +197,12 @@ if numba is not None:
             live, length, apart, last = (build.extract_value(numbers, i) for i in range(4))
             self.mask = self._mask(last)
             starts = []
-            for i in range(ROWS):  # those that aren't there are the last one once more
+            for i in range(self.rows):  # those that aren't there are the last one once more
                 is_there = build.icmp_signed("<", LONG(i), live)
                 row = build.select(is_there, LONG(i), build.sub(live, LONG(1)))
                 starts.append(self._place(a, rows, row))
             sums = self._loop(starts, steps, self._pointer(b, self.real), length, apart)
-            for i in range(ROWS):
+            for i in range(self.rows):
                 with build.if_then(build.icmp_signed("<", LONG(i), live)):
                     place = self._place(out, places, LONG(i))
                     with build.if_else(adds) as (adding, writing):
