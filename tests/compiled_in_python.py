@@ -104,6 +104,14 @@ def check_planned(random: np.random.Generator, dtype: str) -> None:
             x = random.normal(size=(5, *shape)).astype(dtype)
             same(*both(lambda x, net=net: trained(net, x), x), tolerance)
     same(*both(lambda x: mn.Chain(*blocks.layers).apply(x), x))
+    conv, norm = mn.Conv(2, 3, padding=1, bias=False), mn.BatchNorm()
+    layers = {"conv": conv, "norm": norm, "ramp": mn.Ramp(), "conv2": conv, "norm2": norm}
+    wiring = {"conv": "input", "norm": "conv", "ramp": "norm", "conv2": "ramp", "norm2": "conv2"}
+    layers |= {"add": mn.Add(), "mean": mn.GlobalMeanPool(), "last": mn.Linear(3)}
+    wiring |= {"add": ("norm2", "ramp"), "mean": "add", "last": "mean", "end": "last"}
+    net = mn.Graph({**layers, "end": mn.Softmax()}, wiring, input=(4, 3, 1))
+    x = random.normal(size=(5, 4, 3, 1)).astype(dtype)
+    same(*both(lambda x: trained(net.initialize(dtype=dtype), x), x), tolerance)
 
 
 def check_loss(random: np.random.Generator, dtype: str) -> None:

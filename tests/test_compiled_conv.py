@@ -134,3 +134,12 @@ def test_the_gradient_of_ramp_by_finite_differences(random: np.random.Generator)
     with on() as answers:
         mn.check_grad(mn.ops.ramp, x)
     assert True in answers
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_many_channels_and_positions(dilation: int, random: np.random.Generator) -> None:
+    # Vectors of outputs, and more positions than are near at once; Winograd's way suits it, too.
+    x, w = random.normal(size=(2, 19, 18, 16)), random.normal(size=(3, 3, 16, 70))
+    bias = random.normal(size=70)
+    options = {"padding": dilation, "dilation": dilation}
+    same_both_ways(lambda *a: mn.ops.conv(*a, **options), x, w, bias, tolerance=1e-11)

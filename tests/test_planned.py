@@ -235,7 +235,7 @@ def test_images_that_do_not_fit_are_said_by_the_layer_they_do_not_fit(
 
 
 def test_convolutions_done_better_otherwise_go_through_the_ops() -> None:
-    net = mn.Chain(mn.Conv(16, 3), mn.Flatten(), mn.Linear(3), mn.Softmax(), input=(12, 12, 16))
+    net = mn.Chain(mn.Conv(64, 3), mn.Flatten(), mn.Linear(3), mn.Softmax(), input=(12, 12, 64))
     trainer = mn.Trainer(net.initialize())
     assert type(trainer._dense) is Planned
     with counted() as counts:

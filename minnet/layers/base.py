@@ -80,7 +80,11 @@ class Context:
 
     def inside(self, key: str | int) -> Context:
         """Return the context for the part called `key`."""
-        return Context(self.random, (*self.path, key), self.updates, self.share)
+        return self.at((key,))
+
+    def at(self, path: Path) -> Context:
+        """Return the context for the part at a path."""
+        return Context(self.random, (*self.path, *path), self.updates, self.share)
 
     def run(self, key: str | int, part: Layer, x: Any) -> Any:
         """Return what the part called `key` gives in training."""

@@ -95,9 +95,13 @@ class BatchNorm(Layer):
                 f"shape {x.shape}: take larger batches, or freeze this layer"
             )
         y, mean, variance = ops.batch_norm(x, scale, shift, self.epsilon)
+        self.remember(context, mean, variance, count)
+        return y
+
+    def remember(self, context: Context, mean: Array, variance: Array, count: int) -> None:
+        """Leave in the context the running statistics after a batch of so many values a channel."""
         self._update(context, "running_mean", mean)
         self._update(context, "running_variance", variance * (count / (count - 1)))
-        return y
 
     def _update(self, context: Context, name: str, new: Array) -> None:
         """Leave the running statistic after this batch in the context, where the last one is."""

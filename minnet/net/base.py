@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ from ..layers.base import Context
 from .arrays import Arrays
 from .call import Entrance, call, inner_outputs
 from .place import moved, place_of
+from .segments import Segments, Step
 from .structure import alone
 
 __all__ = ["Net"]
@@ -85,6 +87,10 @@ class Net(Arrays):
         """
         return moved(self, device)
 
+    def _steps(self) -> tuple[Iterable[Step], Iterable[Any]]:
+        """Return the layers in the order of use with their sources, and those of what comes out."""
+        raise NotImplementedError
+
     def apply(self, x: Any, context: Context | None = None) -> Any:
         """Compute the outputs for an encoded batch, as a layer of another net does.
 
@@ -96,7 +102,13 @@ class Net(Arrays):
         context
             Given in training only.
         """
-        return self._flow(x, alone if context is None else context.run)
+        run = alone if context is None else context.run
+        return self._flow(x, self._segments.running(run, context))
+
+    @cached_property
+    def _segments(self) -> Segments:
+        """The layers that are computed as one."""
+        return Segments(*self._steps())
 
     def __call__(self, x: Any, give: Any = None) -> Any:
         """Run the net as in use, not in training.

@@ -16,6 +16,7 @@ from .fit import final_shape, only_moves, sized
 from .order import Order
 from .parts import check_name, parse_path
 from .place import told
+from .segments import Step
 from .shorthand import as_layer
 from .structure import Run, Structure, alone
 
@@ -99,7 +100,16 @@ class Chain(ChainSurgery):
 
     def apply(self, x: Any, context: Context | None = None) -> Any:
         x, parts = self._order.begun(x)
-        return _through(parts, x, alone if context is None else context.run)
+        run = alone if context is None else context.run
+        return _through(parts, x, self._segments.running(run, context))
+
+    def _steps(self) -> tuple[Iterable[Step], Iterable[Any]]:
+        steps: list[Step] = []
+        before = None
+        for key, part in self._order.in_order:
+            steps.append((key, part, (before,)))
+            before = key
+        return steps, (before,)
 
     @cached_property
     def _order(self) -> Order:

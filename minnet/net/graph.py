@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import EllipsisType
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from .fit import only_moves, sized
 from .graph_surgery import GraphSurgery
 from .parts import check_name, parse_path
 from .place import told
+from .segments import Step
 from .shorthand import as_layer
 from .structure import Run, Structure
 from .wiring import (
@@ -167,6 +168,10 @@ class Graph(GraphSurgery):
                 del values[done]
         outputs = {port: pick(values, self._wiring[port][0]) for port in self.output_names}
         return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+
+    def _steps(self) -> tuple[Iterable[Step], Iterable[Any]]:
+        steps = [(key, part, self._wiring[key]) for key, part in self._layers.items()]
+        return steps, [self._wiring[port][0] for port in self.output_names]
 
     def _by_port(self, x: Any) -> dict[str, Any]:
         names = self.input_names

@@ -57,6 +57,11 @@ class Order:
         is_pooled = pooled is not None and compiled.takes(value(x), size=compiled.LEAST)
         return x, pooled if is_pooled and pooled is not None else steps
 
+    @property
+    def in_order(self) -> Steps:
+        """The layers in the order to compute them in, one by one."""
+        return self._steps[0]
+
     @cached_property
     def _steps(self) -> tuple[Steps, Steps | None]:
         steps = pools_first(self._parts)

@@ -16,14 +16,14 @@ import numpy as np
 from ..autodiff import value
 from ..backend import Array
 from ..buffers import new_array
-from ..layers import Conv, MaxPool, Ramp
+from ..layers import BatchNorm, Conv, MaxPool, Ramp
 from ..layers.base import Layer
 from ..ops import compiled, winograd
 from ..ops.compiled import table
 from ..ops.compiled.table import COLUMN, INSIDE, numbers_between, offsets
 from ..ops.sweep import Sweep
 
-__all__ = ["Block", "Blocks", "blocks_of", "place"]
+__all__ = ["Block", "Blocks", "blocks_of", "is_plain", "place"]
 
 MOST = 256  # elements of a pool's window, of which one is remembered in a byte
 APART = 64  # arrays begin at multiples of so many bytes: a line of a processor's cache
@@ -69,10 +69,12 @@ def blocks_of(layers: Sequence[tuple[Any, Layer]]) -> tuple[list[Block], int]:
     """
     blocks: list[Block] = []
     at = 0
-    while at < len(layers) and _is_plain(layers[at][1]):
+    while at < len(layers) and is_plain(layers[at][1]):
         key, conv = layers[at]
         after = [part for _, part in layers[at + 1 : at + 3]]
         kinds = [type(part) for part in after]
+        if kinds[:1] == [BatchNorm]:  # what comes then is another kernel's
+            break
         count = 2 if set(kinds) == {Ramp, MaxPool} else int(kinds[:1] in ([Ramp], [MaxPool]))
         pools = [part for part in after[:count] if isinstance(part, MaxPool)]
         assert isinstance(conv, Conv)
@@ -81,7 +83,7 @@ def blocks_of(layers: Sequence[tuple[Any, Layer]]) -> tuple[list[Block], int]:
     return blocks, at
 
 
-def _is_plain(layer: Layer) -> bool:
+def is_plain(layer: Layer) -> bool:
     """Tell a convolution of images whose outputs all see all channels."""
     return (
         type(layer) is Conv

@@ -187,12 +187,13 @@ def turned_around(sweep: Sweep, outputs: int) -> Sweep | None:
 
     Its padding lets each window see all the positions that saw an element of the input.
     """
-    pairs = zip(sweep.window, sweep.edges, strict=True)
-    edges = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in pairs)
+    far = [d * (k - 1) for k, d in zip(sweep.window, sweep.dilation, strict=True)]
+    pairs = zip(far, sweep.edges, strict=True)
+    edges = tuple((most - before, most - after) for most, (before, after) in pairs)
     if max(sweep.stride) > 1 or min(map(min, edges)) < 0:
         return None
     shape = (sweep.shape[0], *sweep.positions, outputs)
-    return Sweep.over(shape, sweep.window, 1, edges)
+    return Sweep.over(shape, sweep.window, 1, edges, sweep.dilation)
 
 
 def is_wide(a: Array, sweep: Sweep) -> bool:

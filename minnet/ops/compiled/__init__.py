@@ -19,8 +19,8 @@ import numpy as np
 __all__ = ["FAMILIES", "LEAST", "reason_not", "takes", "takes_pool"]
 
 FAMILIES = (
-    "activation", "block", "blocks", "conv", "dense", "loss", "norm",
-    "pool", "product", "team", "tile", "winograd",
+    "activation", "block", "blocks", "conv", "dense", "loss", "moments", "norm",
+    "pool", "product", "residual", "team", "tile", "winograd",
 )  # fmt: skip
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 # Arrays of fewer elements are left to NumPy: programs with small nets never load Numba.

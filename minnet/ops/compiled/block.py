@@ -18,7 +18,7 @@ from .product import finish
 from .team import LINE, share_of
 from .tile import OFFSETS, multiply
 
-__all__ = ["back_image", "clear", "forward_image", "turn_weight", "write_gradients"]
+__all__ = ["back_image", "clear", "forward_image", "turn_around", "turn_weight", "write_gradients"]
 
 # Positions whose gradients and inputs, for many channels, fit the processor's nearest cache.
 NEAR = 256
@@ -37,6 +37,27 @@ def turn_weight(one: Any, like: Array, part: int, of: int) -> None:  # pragma: n
         for k in range(unsigned(taps)):
             turned[here + k] = weight[there]
             there += unsigned(outputs)
+
+
+@kernel
+def turn_around(
+    one: Any, place: int, like: Array, part: int, of: int
+) -> None:  # pragma: no cover (compiled)
+    """Write a part of the weight of the convolution that goes back through another one.
+
+    That one's weight, at a place in memory, with its window turned around and its channels in
+    the place of its outputs.
+    """
+    outputs, channels = one["channels"], one["outputs"]
+    size, taps = outputs * channels, one["taps"] // outputs
+    there, weight = array_at(like, one["weight"], taps * size), array_at(like, place, taps * size)
+    first, last = share_of(part, of, taps, 1)
+    for tap in range(first, last):
+        here, to = unsigned((taps - 1 - tap) * size), unsigned(tap * size)
+        for o in range(unsigned(outputs)):
+            for c in range(unsigned(channels)):
+                there[to] = weight[here + c * unsigned(outputs) + o]
+                to += unsigned(1)
 
 
 @kernel
@@ -71,8 +92,9 @@ def back_image(
     positions, taps, rows, rows_of_weight, numbers = _offsets(one)
     count, totals = one["down"] * one["along"], _totals(one, room, part)
     g = array_at(room, one["by_y"] + of_y * made * size, made)
-    y = array_at(room, one["y"] + n * made * size, made)
-    _through_ramp(g, y, totals[one["taps"] * outputs :], one["is_ramp"] != 0)
+    if one["is_ramp"] != 0 or one["by_bias"] != 0:
+        y = array_at(room, one["y"] + n * made * size, made)
+        _through_ramp(g, y, totals[one["taps"] * outputs :], one["is_ramp"] != 0)
     slopes, maps = _place(g), _maps(one, room)
     if one["pool_height"] != 0:
         winner = array_at(NUMBERS, one["winner"] + n * made, made)

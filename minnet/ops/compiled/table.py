@@ -13,8 +13,12 @@ from ..sweep import Sweep
 
 __all__ = [
     "BLOCK",
+    "BRANCH",
+    "BRANCH_NAMES",
     "COLUMN",
     "INSIDE",
+    "SUM",
+    "SUM_NAMES",
     "as_table",
     "block",
     "moves",
@@ -30,17 +34,29 @@ __all__ = [
 INSIDE = "x", "y", "winner", "by_y", "by_x", "turned"
 PLACES = (*INSIDE, "weight", "bias", "by_weight", "by_bias", "totals", "offsets")
 # N; H and W * C of an image; of its padding, rows above and numbers before; H and W * C with
-# padding; positions down and along; K, the numbers that a window sees, which lie in memory in so
+# padding; C; positions down and along; K, the numbers that a window sees, which lie in memory in so
 # many runs of so many numbers; O; of how many numbers what comes out for an image is.
 SIZES = (
     "count", "height", "length", "above", "before", "padded_height", "padded_length",
-    "down", "along", "taps", "runs", "run", "outputs", "made",
+    "channels", "down", "along", "taps", "runs", "run", "outputs", "made",
 )  # fmt: skip
 # How the pool's window moves (see `moves`; all 0 for none), and its positions.
 POOL = (
     "pool_height", "pool_width", "pool_down", "pool_across", "pool_above", "pool_left",
     "pooled_down", "pooled_along",
 )  # fmt: skip
+# What a row says of a sum: where it is, the gradient by it and one that is given; its sizes, where
+# a row is W * C numbers; whether there is a Ramp; from which to which branch takes it.
+SUM_NAMES = (
+    "x", "gradient", "given", "count", "height", "length", "channels", "is_ramp",
+    "first_reader", "last_reader",
+)  # fmt: skip
+SUM = np.dtype([(name, np.int64) for name in SUM_NAMES])
+# What a row says of a branch: where the output of the convolution is, and five rows of numbers
+# (mean, factor, shift; slope and constant on the way back); BatchNorm's arrays and the gradients
+# by them; the sum it is in; whether the mean and the variance are fixed.
+BRANCH_NAMES = "z", "numbers", "scale", "shift", "by_scale", "by_shift", "sum", "is_fixed"
+BRANCH = np.dtype([(name, np.int64) for name in BRANCH_NAMES])
 # What a row of a table says of a block.
 BLOCK = np.dtype([(name, np.int64) for name in (*PLACES, *SIZES, *POOL, "is_ramp")])
 COLUMN = {name: i for i, name in enumerate(BLOCK.names or ())}
@@ -73,7 +89,7 @@ def block(
         "above": above, "before": left * channels,
         "padded_height": above + height + below,
         "padded_length": (left + width + right) * channels,
-        "down": sweep.positions[0], "along": sweep.positions[1],
+        "channels": channels, "down": sweep.positions[0], "along": sweep.positions[1],
         "taps": taps, "runs": taps // run, "run": run,
         "outputs": outputs, "made": math.prod(shape[1:]), "is_ramp": int(is_ramp),
     }  # fmt: skip
