@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Progress", "Schedule"]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far training has come.
 
     Parameters
@@ -43,15 +42,7 @@ class Progress:
 
     def at_step(self, step: int) -> Progress:
         """Return the same with another number of complete steps."""
-        return Progress(
-            step,
-            self.steps,
-            self.round,
-            self.rounds,
-            self.seconds,
-            self.max_seconds,
-            self.steps_per_round,
-        )
+        return Progress(step, *self[1:])
 
     @property
     def rounds_done(self) -> float:

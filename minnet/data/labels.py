@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
@@ -11,7 +12,7 @@ import numpy as np
 from ..backend import Array
 from ..errors import DataError, SpecError
 
-__all__ = ["Label", "check_labels", "class_list", "label_indices", "listing"]
+__all__ = ["Label", "check_labels", "class_list", "is_below", "label_indices", "listing"]
 
 Label: TypeAlias = "str | int"
 
@@ -75,9 +76,27 @@ def _are_positions(labels: Sequence[Label], y: Array) -> bool:
     """Tell whether an array holds labels that are their own positions: whole numbers from 0."""
     if y.ndim != 1 or y.dtype.kind not in "iu" or y.size == 0 or labels[0] != 0:
         return False
-    # As unsigned ones, negative numbers are huge.
-    last = int((y.view(np.uint64) if y.dtype == np.int64 else y.astype(np.uint64)).max())
-    return last < len(labels) and tuple(labels[: last + 1]) == tuple(range(last + 1))
+    return is_below(y.astype(np.int64, copy=False), _own_positions(tuple(labels)))
+
+
+@functools.lru_cache(maxsize=16)
+def _own_positions(labels: tuple[Label, ...]) -> int:
+    """Return how many of the labels, from the first on, are their own positions."""
+    return next((i for i, label in enumerate(labels) if label != i), len(labels))
+
+
+def is_below(whole: Array, bound: int) -> bool:
+    """Tell whether all of some int64 are at least 0 and below a bound; small steps ask it often.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minnet.data.labels import is_below
+    >>> is_below(np.array([0, 2]), 3), is_below(np.array([0, 3]), 3), is_below(np.array([-1]), 3)
+    (True, False, False)
+    """
+    natural = whole.view(np.uint64)  # where negative numbers are huge
+    return int(natural[natural.argmax()]) < bound
 
 
 def _values(y: Any) -> tuple[list[Any], Array | None]:

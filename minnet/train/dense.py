@@ -31,6 +31,7 @@ import numpy as np
 from .. import ops
 from ..autodiff import value
 from ..backend import Array, Shape
+from ..data.labels import is_below
 from ..errors import MinnetError
 from ..layers import Flatten, Linear, Ramp, Tanh
 from ..layers.base import Layer, Path
@@ -103,7 +104,7 @@ class Memory:
             np.empty(shape, (unit.activation and unit.activation.room) or dtype)
             for shape, unit in zip(shapes, units, strict=True)
         ]
-        self.ones = np.ones(count, dtype)
+        self.ones, self.share = np.ones(count, dtype), dtype.type(1) / count
         self.powers = np.empty(shapes[-1], dtype)
         self.largest, self.totals = (np.empty((count, 1), dtype) for _ in range(2))
         self.starts = np.arange(0, self.powers.size, shapes[-1][1])  # of the rows, counted flat
@@ -221,7 +222,7 @@ class Dense:
             and (features.shape in self._memories or self._makes_room(features))
             and targets.dtype == np.int64
             and targets.shape == features.shape[:1]
-            and int(targets.view(np.uint64).max()) < self.classes  # negative ones are huge
+            and is_below(targets, self.classes)
         )
 
     def _makes_room(self, features: Array) -> bool:
@@ -300,7 +301,6 @@ def _cross_entropy(scores: Array, targets: Array, memory: Memory) -> float:
     np.exp(powers, out=powers)
     np.add.reduce(powers, axis=-1, out=totals, keepdims=True)
     losses = np.log(totals).reshape(-1) - at_targets
-    share = scores.dtype.type(1) / len(scores)
-    np.multiply(powers, share / totals, out=memory.gradients[-1])
-    memory.flat_top[at] -= share
+    np.multiply(powers, memory.share / totals, out=memory.gradients[-1])
+    memory.flat_top[at] -= memory.share
     return float(losses.sum() / len(scores))
