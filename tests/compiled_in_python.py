@@ -85,7 +85,7 @@ def check_shared(random: np.random.Generator, dtype: str) -> None:
 def check_planned(random: np.random.Generator, dtype: str) -> None:
     """Compare steps of nets whose passes one kernel makes, and what comes out of them."""
     tolerance = {"float32": 1e-3, "float64": 1e-9}[dtype]
-    top = [9, mn.Ramp, 3, mn.Softmax]
+    top = [9, mn.Ramp, 4, mn.Tanh, 3, mn.Softmax]
     below = mn.Conv(3, 2, padding=1), mn.MaxPool(2), mn.Ramp, mn.Conv(2, (1, 2)), mn.Flatten
     dense = mn.Chain(*top, input=4).initialize(dtype=dtype)
     blocks = mn.Chain(*below, *top, input=(5, 7, 1)).initialize(dtype=dtype)

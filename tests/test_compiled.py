@@ -114,7 +114,7 @@ def without_numba(folder: Path, code: str = next(iter(BROKEN))) -> Path:
 
 
 @needs_numba
-def test_training_a_small_net_never_imports_numba() -> None:
+def test_training_a_small_net_for_a_moment_does_not_import_numba() -> None:
     assert printed(SMALL) == ["False False"]
 
 

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from train_samples import counted, optimizers, points, quiet, same_bits, same_nets
+from train_samples import (
+    counted,
+    dense_nets,
+    dense_rules,
+    optimizers,
+    points,
+    quiet,
+    same_bits,
+    same_nets,
+)
 
 import minnet as mn
 from minnet.errors import DataError, NonFiniteError, ShapeError
@@ -26,30 +35,6 @@ def goes_by_hand(trainer, x, y):
     with counted() as counts:
         trainer.step(x, y)
     return counts.functions == 0
-
-
-@st.composite
-def dense_nets(draw):
-    layers = []
-    for _ in range(draw(st.integers(1, 3))):
-        layers.append(mn.Linear(draw(st.integers(1, 5)), bias=draw(st.booleans())))
-        layers += draw(st.sampled_from([[], [mn.Ramp()], [mn.Tanh()]]))
-    if draw(st.booleans()):
-        layers = [mn.Chain(*layers, name="body")]
-    layers.append(mn.Linear(3, bias=draw(st.booleans())))
-    layers += draw(st.sampled_from([[mn.Softmax()], [mn.LogSoftmax()], [mn.Tanh(), mn.Softmax()]]))
-    dtype = draw(st.sampled_from(["float32", "float64"]))
-    return mn.Chain(*layers, input=2).initialize(seed=draw(st.integers(0, 9)), dtype=dtype)
-
-
-@st.composite
-def dense_rules(draw, net):
-    """Multipliers that freeze some arrays and single elements, but not the last weight."""
-    *others, last = [path for path in net.arrays() if path[-1] == "weight"]
-    others += [path for path in net.arrays() if path[-1] == "bias"]
-    column = np.array(draw(st.lists(st.booleans(), min_size=3, max_size=3)), float)
-    values = st.sampled_from([None, 1, 0.3, -0.1])
-    return [*((path, draw(values)) for path in others), (last, column if column.any() else 1)]
 
 
 # To the bit they are only where both are NumPy's.

@@ -178,6 +178,31 @@ def rules_for(draw, net):
     return [*rules, (..., draw(st.sampled_from([None, 1])))]
 
 
+@st.composite
+def dense_nets(draw, widest=5):
+    """Nets of Linear layers with a Ramp or a Tanh after some, for points of a plane."""
+    layers = []
+    for _ in range(draw(st.integers(1, 3))):
+        layers.append(mn.Linear(draw(st.integers(1, widest)), bias=draw(st.booleans())))
+        layers += draw(st.sampled_from([[], [mn.Ramp()], [mn.Tanh()]]))
+    if draw(st.booleans()):
+        layers = [mn.Chain(*layers, name="body")]
+    layers.append(mn.Linear(3, bias=draw(st.booleans())))
+    layers += draw(st.sampled_from([[mn.Softmax()], [mn.LogSoftmax()], [mn.Tanh(), mn.Softmax()]]))
+    dtype = draw(st.sampled_from(["float32", "float64"]))
+    return mn.Chain(*layers, input=2).initialize(seed=draw(st.integers(0, 9)), dtype=dtype)
+
+
+@st.composite
+def dense_rules(draw, net):
+    """Multipliers that freeze some arrays and single elements, but not the last weight."""
+    *others, last = [path for path in net.arrays() if path[-1] == "weight"]
+    others += [path for path in net.arrays() if path[-1] == "bias"]
+    column = np.array(draw(st.lists(st.booleans(), min_size=3, max_size=3)), float)
+    values = st.sampled_from([None, 1, 0.3, -0.1])
+    return [*((path, draw(values)) for path in others), (last, column if column.any() else 1)]
+
+
 optimizers = st.sampled_from(
     [
         mn.SGD(0.05),

@@ -90,6 +90,7 @@ class Jobs:
         self._table = np.array([_row(optimizer, job) for job in jobs], np.int64)
         self._work = sum(job.piece.array.size for job in jobs) * ELEMENT
         self._parts, self._share, self._kernel = parts, share_stages, step
+        self._numbers, self._bad = np.empty((len(jobs), 8), self._dtype), np.zeros(1, np.int64)
 
     def step(self, rate: float, shrink: float, checks: bool) -> bool:
         """Make the step of all pieces; with `checks` only if all gradients are finite, and tell.
@@ -103,17 +104,18 @@ class Jobs:
         checks
             Whether to look at the gradients; products are known to be finite.
         """
-        table = self._table
-        for i, job in enumerate(self._jobs):  # which change places at every step
-            table[i, 2:4] = _places(job.piece)[:2]
+        table, numbers = self._table, self._numbers
+        for i, job in enumerate(self._jobs):
+            table[i, 2:4] = _places(job.piece)[:2]  # which change places at every step
             if isinstance(job.gradient, Product):
                 table[i, 8] = job.gradient.x.ctypes.data
-        numbers = [_numbers(self._optimizer, job, rate, shrink) for job in self._jobs]
+            numbers[i] = _numbers(self._optimizer, job, rate, shrink)
         count = self._parts(self._work)
-        bad, exact = np.zeros(count, np.int64), np.array(numbers, self._dtype)
-        given = self._where, table, exact, self._bits, checks, bad
+        if count != self._bad.size:
+            self._bad = np.zeros(count, np.int64)
+        given = self._where, table, numbers, self._bits, checks, self._bad
         self._share(count, self._kernel, *given)
-        return not (checks and bad.any())
+        return not (checks and self._bad.any())
 
 
 def _places(piece: Piece) -> list[int]:

@@ -47,11 +47,13 @@ class Plan:
         return all(map(operator.is_, flat, self.flat))
 
 
-def planned(optimizer: Optimizer, stretches: Sequence[Stretch], flat: Sequence[Any]) -> Plan:
-    """Work out how to make the step of such gradients."""
+def planned(
+    optimizer: Optimizer, stretches: Sequence[Stretch], flat: Sequence[Any], compiles: bool
+) -> Plan:
+    """Work out how to make the step of such gradients; `compiles`: of small arrays by kernels."""
     plan, jobs = Plan(flat, [], [], None, []), []
     largest: Any = max((stretch.array for stretch in stretches), key=np.size, default=0)
-    has_kernels = kernels.takes(largest)
+    has_kernels = kernels.takes(largest, size=kernels.LEAST if compiles else None)
     for stretch, gradient in zip(stretches, flat, strict=True):
         if isinstance(gradient, Product) and not _takes(optimizer, stretch.pieces[0], gradient):
             plan.products.append(gradient)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..backend import Array, array_module
-from ..errors import PathError, ShapeError
-from ..layers.base import Path
+from ..backend import Array, array_module, is_array
+from ..checks import number
+from ..errors import PathError, ShapeError, SpecError
+from ..layers.base import Path, dotted
 from .flat import joined
 
-__all__ = ["Piece", "Stretch", "Trained", "elementwise", "like", "stretches"]
+__all__ = ["Piece", "Stretch", "Trained", "stretches", "trained"]
 
 
 @dataclass(slots=True, eq=False)
@@ -184,12 +186,40 @@ def _longer(stretch: Stretch, one: Trained, size: int) -> Stretch | None:
     return None if array is None or into is None else Stretch(members, array, into)
 
 
-def like(array: Array, companion: Array) -> Array:
+def trained(
+    path: Path,
+    array: Array,
+    into: Array,
+    multiplier: Any,
+    decay: float,
+    l2: float,
+    earlier: Trained | None,
+    new_state: Callable[[Array], dict[str, Array]],
+) -> Trained:
+    """Return an array ready to be trained, with the state that it had earlier or a new one."""
+    if not getattr(array.flags, "writeable", True):
+        raise SpecError("arrays are updated in place, but this one is read-only", path)
+    if (into.shape, into.dtype, into.strides) != (array.shape, array.dtype, array.strides):
+        raise ShapeError("what the new values go into must be laid out as the array is", path)
+    if earlier is not None and earlier.shape != array.shape:
+        raise ShapeError(f"it had shape {earlier.shape} and now has {array.shape}", path)
+    mask = None
+    if is_array(multiplier):
+        multiplier, mask = _elementwise(path, array, multiplier)
+    else:
+        multiplier = number(multiplier, f"the multiplier of {dotted(path)}")
+    state, count = (new_state(array), 0) if earlier is None else (earlier.state, earlier.count)
+    flat, states = _like(array, array), {name: _like(array, kept) for name, kept in state.items()}
+    target = flat if into is array else _like(array, into)
+    return Trained(path, flat, target, states, multiplier, mask, decay, l2, array.shape, count)
+
+
+def _like(array: Array, companion: Array) -> Array:
     """Return a companion of an array, or itself, flat: where an array has a flat view."""
     return companion.reshape(-1 if array.flags.c_contiguous else array.shape)
 
 
-def elementwise(path: Path, array: Array, multiplier: Array) -> tuple[Array, Array | None]:
+def _elementwise(path: Path, array: Array, multiplier: Array) -> tuple[Array, Array | None]:
     """Return multipliers ready for a flat array, and where they are not 0 (None: everywhere)."""
     xp = array_module(array)
     try:
@@ -199,6 +229,6 @@ def elementwise(path: Path, array: Array, multiplier: Array) -> tuple[Array, Arr
             f"multipliers of shape {multiplier.shape} don't broadcast to the array's {array.shape}",
             path,
         ) from None
-    full = like(array, full)
+    full = _like(array, full)
     mask = full != 0
     return full.astype(array.dtype), None if mask.all() else mask

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, array_module, is_array, is_finite
+from ..backend import Array, array_module, is_finite
 from ..checks import number
-from ..errors import NonFiniteError, PathError, ShapeError, SpecError
-from ..layers.base import Layer, Path, dotted
+from ..errors import NonFiniteError, PathError, SpecError
+from ..layers.base import Layer, Path
 from ..multipliers import Rules, resolve
 from ..progress import Progress
 from .optimizers import Optimizer
 from .plan import Plan, planned
 from .product import Product
-from .stretch import Piece, Stretch, Trained, elementwise, like, stretches
+from .stretch import Piece, Stretch, Trained, stretches, trained
 
 __all__ = ["JOINED", "Updater"]
 
@@ -72,12 +72,14 @@ class Updater:
         self._trained: dict[Path, Trained] = {}
         self._stretches: list[Stretch] = []
         self._plan: Plan | None = None
+        self._compiles = False
 
     def use(
         self,
         arrays: Mapping[Path, Array],
         multipliers: Mapping[Path, float | Array],
         into: Mapping[Path, Array] | None = None,
+        compiles: bool = False,
     ) -> None:
         """Say what is trained from here on: at the start, and whenever that changes.
 
@@ -94,6 +96,8 @@ class Updater:
             Arrays with the same numbers as `arrays`, to write the new values to instead:
             after a step, `arrays` are what they were before it. The two then change
             places, so that the next step is from `into` to `arrays`.
+        compiles
+            Whether kernels, where they are, make the steps of small arrays, too.
 
         Raises
         ------
@@ -114,42 +118,15 @@ class Updater:
         on_gpu = any(not isinstance(one.array, np.ndarray) for one in self._trained.values())
         together = LAUNCH if on_gpu else JOINED
         self._stretches = stretches(self._trained.values(), together, PIECE)
-        self._plan = None
+        self._plan, self._compiles = None, compiles
 
     def _prepared(
         self, path: Path, array: Array, into: Array, multipliers: Mapping[Path, Any]
     ) -> Trained:
         if path not in self._decay:
             raise PathError("the net has no array of this path that can be trained", path)
-        if not getattr(array.flags, "writeable", True):
-            raise SpecError("arrays are updated in place, but this one is read-only", path)
-        if (into.shape, into.dtype, into.strides) != (array.shape, array.dtype, array.strides):
-            raise ShapeError("what the new values go into must be laid out as the array is", path)
-        earlier = self._trained.get(path)
-        if earlier is not None and earlier.shape != array.shape:
-            raise ShapeError(f"it had shape {earlier.shape} and now has {array.shape}", path)
-        multiplier, mask = multipliers[path], None
-        if is_array(multiplier):
-            multiplier, mask = elementwise(path, array, multiplier)
-        else:
-            multiplier = number(multiplier, f"the multiplier of {dotted(path)}")
-        if earlier is None:
-            state, count = self.optimizer.state(array), 0
-        else:
-            state, count = earlier.state, earlier.count
-        flat = like(array, array)
-        return Trained(
-            path,
-            flat,
-            flat if into is array else like(array, into),
-            {name: like(array, kept) for name, kept in state.items()},
-            multiplier,
-            mask,
-            self._decay[path],
-            self._l2[path],
-            array.shape,
-            count,
-        )
+        amounts = multipliers[path], self._decay[path], self._l2[path]
+        return trained(path, array, into, *amounts, self._trained.get(path), self.optimizer.state)
 
     def step(self, gradients: Mapping[Path, Array], progress: Progress) -> None:
         """Update every array in use, in place.
@@ -204,7 +181,7 @@ class Updater:
             return True
         plan = self._plan
         if plan is None or not plan.is_for(flat):
-            plan = planned(self.optimizer, self._stretches, flat)
+            plan = planned(self.optimizer, self._stretches, flat, self._compiles)
             self._plan = plan if stays else None
         for product in plan.products:
             product.made()

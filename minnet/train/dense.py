@@ -157,11 +157,15 @@ class Dense:
         The gradients by the arrays that are trained, written to anew in every step.
     are_finite
         Whether those of the last step are known to be finite, without looking at each.
+    is_large
+        Whether threads may share the passes.
+    is_compiled
+        Whether kernels make them.
     products
         Those of the last step that are not made yet, and so not in `gradients`.
     """
 
-    is_large = False
+    is_large = is_compiled = False
     products: dict[Path, Product]
 
     def __init__(self, units: list[Unit], gradients: dict[Path, Array]) -> None:
@@ -175,7 +179,9 @@ class Dense:
         self.are_finite, self.products = False, {}
 
     @classmethod
-    def of(cls, net: Net, objective: Objective, arrays: Mapping[Path, Array]) -> Dense | None:
+    def of(
+        cls, net: Net, objective: Objective, arrays: Mapping[Path, Array], is_long: bool = False
+    ) -> Dense | None:
         """Return the passes through what is above the frozen bottom, if that is a dense net.
 
         Parameters
@@ -186,6 +192,8 @@ class Dense:
             What it is trained towards.
         arrays
             What is trained.
+        is_long
+            Whether it has been trained for so long that kernels are worth loading.
         """
         layers = list(_layers(net))
         blocks, count = blocks_of(layers)
@@ -207,7 +215,7 @@ class Dense:
         from .planned import Planned
 
         gradients = packed(arrays, copies=False)
-        if Planned.suits(blocks, units, gradients):
+        if Planned.suits(blocks, units, gradients, is_long):
             return Planned(blocks, units, gradients)
         return None if blocks else cls(units, gradients)
 

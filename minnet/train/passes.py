@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,22 @@ from ..autodiff import Tensor, gradients
 from ..backend import Array
 from ..errors import SpecError
 from ..layers.base import Context, Path
-from ..net.threaded import Hands, Work, count_of, part_of
+from ..net.threaded import Hands, Work, count_of, join, part_of
 from ..threads import together
 from .capture import Capture
 from .dense import Dense
 from .frozen import Bottom
 from .objective import Objective
-from .parts import Pass, number_of, plain
+from .parts import Pass, number_of, plain, summed
 from .precision import Half
 from .room import Trail, tried
 from .watch import Watch
 
 __all__ = ["Passes"]
+
+# After so many steps of a small dense net its kernels are loaded, too: about as long as that takes.
+LONG = 1 << 12
+_NOTHING = nullcontext()
 
 
 class Passes:
@@ -41,7 +46,39 @@ class Passes:
     _tensors: dict[Path, Tensor]
     _watch: Watch | None  # on a GPU
     _work: Work
+    steps: int
     _arrays: dict[Path, Array]  # what is trained, written to in place
+
+    def _use(self) -> None:
+        """Tell the updater what is trained."""
+        raise NotImplementedError
+
+    def _dense_passes(self) -> Dense | None:
+        """Return the passes of a dense net; those of a small one are compiled in a long training.
+
+        That a number of steps decides, and no clock, or the numbers would differ from run to run.
+        """
+        is_long = self.steps >= LONG
+        return Dense.of(self.bottom.above, self.objective, self._arrays, is_long)
+
+    def _there_and_back(self, features: Any, targets: Any) -> Pass:
+        """Go forward and back over a batch, by hand in a dense net."""
+        if self.steps == LONG and self._dense is not None:
+            self._dense = self._dense_passes()
+            self._use()
+        dense = self._dense
+        if dense is not None and dense.takes(features, targets):
+            with self._hands.inside(features, self._work) if dense.is_large else _NOTHING:
+                loss, outputs = dense(features, targets)
+            return Pass(loss, outputs, targets, dense.gradients, self._state)
+        passes = self._tried(features, targets)
+        return Pass(
+            passes[0].loss if len(passes) == 1 else sum(one.loss for one in passes),
+            join([one.outputs for one in passes]),
+            join([one.targets for one in passes]),
+            summed([one.gradients for one in passes]),
+            passes[0].state,
+        )
 
     def _tried(self, features: Any, targets: Any) -> list[Pass]:
         """Go forward and back over a batch, or say which one a GPU would have room for."""

@@ -1,4 +1,4 @@
-"""Nets whose passes one compiled kernel makes, as planned: blocks, and large dense nets.
+"""Nets whose passes one compiled kernel makes, as planned: blocks, and dense nets worth it.
 
 Gradients are not looked at one by one where a bound tells enough, and those by large weights of
 Linear layers are left to the optimizer, which may make them a few rows at a time, next to the
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import value
+from ..autodiff import Tensor, value
 from ..backend import Array
-from ..layers import Ramp
+from ..layers import Ramp, Tanh
 from ..layers.base import Path
 from ..net.planned import Block, Blocks, place
 from ..ops import compiled
@@ -28,6 +28,10 @@ __all__ = ["Planned"]
 
 # Gradients of at least so many numbers make a dense net a large one.
 MANY = 1 << 16
+# With fewer of them a step takes less time than it takes to share it.
+SHARED = 1 << 12
+# What `ops.compiled.dense` calls what comes after a Linear layer: RAMP and TANH.
+KINDS = {None: 0, ACTIVATIONS[Ramp]: 1, ACTIVATIONS[Tanh]: 2}
 # A number of float32 whose square is below this is finite, and the sums on the way to it, too.
 BOUND = 1e70
 
@@ -40,8 +44,8 @@ class Plan:
     ----------
     units
         See `ops.compiled.dense.COLUMNS`; what is not known yet is 0.
-    room
-        To add up in.
+    room, squares, loss
+        To add up in, for each part; for the loss, and the bound of gradients.
     work
         How many microseconds a thread takes.
     products
@@ -52,13 +56,16 @@ class Plan:
 
     units: Array
     room: Array
+    squares: Array
+    loss: Array
     work: float
     products: dict[Path, Product]
     blocks: PlannedBlocks | None
+    tables: tuple[tuple[Any, Array], ...] = ()  # an array, and `units` for when that is trained
 
 
 class Planned(Dense):
-    """The passes through blocks, Linear layers and the ramps after them.
+    """The passes through blocks, Linear layers and the Ramp or Tanh after them.
 
     Parameters
     ----------
@@ -68,23 +75,27 @@ class Planned(Dense):
         As in `Dense`.
     """
 
-    is_large = True
+    is_compiled = True
 
     def __init__(
         self, blocks: list[Block], units: list[Unit], gradients: dict[Path, Array]
     ) -> None:
         super().__init__(units, gradients)
         self.blocks = blocks
+        self.is_large = bool(blocks) or _size(gradients) >= SHARED
         self._dims = [value(unit.weight).shape for unit in units]
+        self._where = compiled.product.address(self.dtype)
+        arrays = [array for unit in units for array in (unit.weight, unit.bias)]
+        self._trained = next((array for array in arrays if isinstance(array, Tensor)), None)
 
     @staticmethod
-    def suits(blocks: list[Block], units: list[Unit], gradients: dict[Path, Array]) -> bool:
-        """Tell whether a net is a large one of such layers, and there are kernels for it."""
+    def suits(
+        blocks: list[Block], units: list[Unit], gradients: dict[Path, Array], is_long: bool
+    ) -> bool:
+        """Tell whether kernels are worth it, for a large net or a long training, and are there."""
         arrays = arrays_of(blocks, units)
-        size = sum(gradient.size for gradient in gradients.values())
         return (
-            (size >= MANY or bool(blocks))
-            and all(unit.activation in (None, ACTIVATIONS[Ramp]) for unit in units)
+            (is_long or bool(blocks) or _size(gradients) >= MANY)
             and all(array.flags.c_contiguous for array in arrays)
             and compiled.takes(*arrays, size=compiled.LEAST)
             and compiled.product.address(arrays[0].dtype) != 0
@@ -108,26 +119,22 @@ class Planned(Dense):
             memory.plan = self._plan(memory, features)
         plan: Plan = memory.plan
         x, scores = np.ascontiguousarray(features), np.empty(memory.powers.shape, self.dtype)
-        units = plan.units
-        for i, unit in enumerate(self.units):  # a step's weights are not where the last one's were
-            units[i, 0] = place(unit.weight)
-            units[i, 1] = place(unit.bias)
+        units = self._units(plan)
         units[-1, 5] = place(scores)
         parts = compiled.team.parts(plan.work)
-        squares, loss = np.empty((len(self.units), 2, parts)), np.empty(1)
-        where, gradient = compiled.product.address(self.dtype), memory.gradients[-1]
-        given = scores, targets, gradient, squares, plan.room, loss
+        if plan.squares.shape[-1] != parts:
+            plan.squares = np.empty((len(self.units), 2, parts))
+        gradient = memory.gradients[-1]
+        given = scores, targets, gradient, plan.squares, plan.room, plan.loss
         kernel: Any
         bottom: tuple[Any, ...]
         if plan.blocks is None:
             kernel, bottom = compiled.dense.there_and_back, (units, place(x))
         else:
             kernel, bottom = compiled.blocks.there_and_back, (*plan.blocks.at(x, parts), units, x)
-        compiled.team.share_stages(parts, kernel, where, *bottom, *given)
-        # No element of x.T @ d is larger than the lengths of x and d multiplied (Cauchy and
-        # Schwarz); nor is a sum of d than the lengths of a row of ones and d.
-        of_x, of_d = squares.sum(axis=2).T
-        is_bounded = bool((np.maximum(of_x, len(x)) * of_d).sum() < BOUND)
+        compiled.team.share_stages(parts, kernel, self._where, *bottom, *given)
+        loss, bound = plan.loss.tolist()
+        is_bounded = bound < BOUND
         self.are_finite, self.products = is_bounded and plan.blocks is None, {}
         for path, product in plan.products.items():
             if plan.blocks is None and path == (*self.units[0].path, "weight"):
@@ -136,7 +143,22 @@ class Planned(Dense):
                 self.products[path] = product
             else:
                 product.made()
-        return float(loss[0]), scores
+        return loss, scores
+
+    def _units(self, plan: Plan) -> Array:
+        """Return what the kernel is told of the units, with where arrays are now.
+
+        All that are trained change places at every step, with those of the step before.
+        """
+        trained = value(self._trained)
+        for array, table in plan.tables:
+            if array is trained:
+                return table
+        table = plan.units.copy()
+        table[:, 0] = [place(unit.weight) for unit in self.units]
+        table[:, 1] = [place(unit.bias) for unit in self.units]
+        plan.tables = *plan.tables[-1:], (trained, table)
+        return table
 
     def _plan(self, memory: Memory, features: Array) -> Plan:
         """Return the plan for a batch like this one."""
@@ -151,7 +173,7 @@ class Planned(Dense):
             # Gradients by biases that nobody wants go to the second half of the room.
             by_bias = room[1] if unit.by_bias is None else unit.by_bias
             places = outputs[i], memory.gradients[i], unit.by_weight if is_made else None, by_bias
-            numbers = inputs, width, int(unit.activation is not None)
+            numbers = inputs, width, KINDS[unit.activation]
             rows.append([0, 0, *numbers, *map(place, places)])
         count = len(features)
         work = 3 * sum(compiled.product.product_time(count, n, m) for m, n in self._dims)
@@ -163,7 +185,12 @@ class Planned(Dense):
             if unit.by_weight is not None and unit.by_weight.size > JOINED
         }
         work += 0 if blocks is None else 3 * blocks.work
-        return Plan(np.array(rows, np.int64), room, work, products, blocks)
+        sums = np.empty((len(self.units), 2, 1)), np.empty(2)
+        return Plan(np.array(rows, np.int64), room, *sums, work, products, blocks)
+
+
+def _size(gradients: dict[Path, Array]) -> int:
+    return sum(gradient.size for gradient in gradients.values())
 
 
 class PlannedBlocks:

@@ -18,7 +18,7 @@ from ..multipliers import MultiplierTable, Rules
 from ..multipliers import multipliers as resolve_multipliers
 from ..net import Net
 from ..net.place import returned
-from ..net.threaded import Hands, join
+from ..net.threaded import Hands
 from ..optim import Adam, Optimizer, Updater
 from ..optim.flat import packed
 from ..progress import Progress
@@ -29,7 +29,7 @@ from .feed import encoded
 from .frozen import Bottom, without_frozen_dropout
 from .gpu_feed import brought
 from .objective import LossSpec, choose_objective
-from .parts import step_work, summed
+from .parts import step_work
 from .passes import Passes
 from .precision import Half, checked_precision, products
 from .recovery import Recovery
@@ -214,7 +214,8 @@ class Trainer(Passes, Recovery):
 
     def _use(self) -> None:
         """Tell the updater what is trained."""
-        self._updater.use(self._arrays, self._multipliers or {}, into=self._before)
+        compiles = self._dense is not None and self._dense.is_compiled
+        self._updater.use(self._arrays, self._multipliers or {}, self._before, compiles)
         self._dense_flat = None
 
     def _make_live(self, now: Mapping[Path, Any]) -> None:
@@ -235,7 +236,7 @@ class Trainer(Passes, Recovery):
             self._capture = Capture.of(self.bottom.above, self.objective, self._pass, self.device)
         self._is_large = sum(array.size for array in self._arrays.values()) >= LARGE
         self._work = step_work(self.bottom.above, self.objective)
-        self._dense = Dense.of(self.bottom.above, self.objective, self._arrays)
+        self._dense = self._dense_passes()
 
     def plain_above(self) -> Net:
         """Return the part above the frozen bottom as it is now, with plain arrays."""
@@ -301,16 +302,8 @@ class Trainer(Passes, Recovery):
         """
         # Whatever becomes infinite or NaN is reported.
         with np.errstate(all="ignore"), products(self.precision):
-            if self._dense is not None and self._dense.takes(features, targets):
-                with self._hands.inside(features, self._work) if self._dense.is_large else _NOTHING:
-                    loss, outputs = self._dense(features, targets)
-                found, state = self._dense.gradients, self._state
-            else:
-                passes = self._tried(features, targets)
-                loss = passes[0].loss if len(passes) == 1 else sum(one.loss for one in passes)
-                outputs = join([one.outputs for one in passes])
-                targets = join([one.targets for one in passes])
-                found, state = summed([one.gradients for one in passes]), passes[0].state
+            made = self._there_and_back(features, targets)
+            loss, found = made.loss, made.gradients
             if self._watch is not None:
                 seen = found if self._half is None else {}  # a step that overflows is left out
                 self._watch.look(self.steps + 1, loss, seen, inputs)
@@ -322,22 +315,21 @@ class Trainer(Passes, Recovery):
                         self._descend(found)
                 except MemoryError as error:
                     raise updating(error) from error.__cause__
-        self._keep(state)
+        self._keep(made.state)
         self.steps += 1
-        return loss, outputs, targets
+        return loss, made.outputs, made.targets
 
     def _descend(self, found: dict[Path, Array]) -> None:
         """Update the arrays, of the gradients that were found."""
-        flat = self._flat(found)
-        dense = self._dense
-        is_dense = dense is not None and found is dense.gradients
-        is_fine = is_dense and dense is not None and dense.are_finite
+        dense = self._dense if self._dense is not None and found is self._dense.gradients else None
+        flat = self._updater.flat(found) if dense is None else self._flat(dense)
         arrays, spare, is_made = self._arrays, self._before, True
         try:
             ok = None if self._watch is None else self._watch.ok
             if self._half is None:
-                checks = self._watch is None and not is_fine
-                is_made = self._updater.update(flat, self.progress, ok, checks, stays=is_dense)
+                checks = self._watch is None and not (dense is not None and dense.are_finite)
+                stays = dense is not None
+                is_made = self._updater.update(flat, self.progress, ok, checks, stays)
             else:
                 self._half.update(self._updater, flat, self.progress, ok, spare, arrays)
             if is_made:
@@ -352,16 +344,14 @@ class Trainer(Passes, Recovery):
             self._state_before = self._state
             raise
         if not is_made:  # the backward pass came by the last one first
-            fine = dense.products if is_dense and dense is not None else {}
+            fine = {} if dense is None else dense.products
             there = (path for path in reversed(found) if path not in fine)
             path = next(path for path in there if not is_finite(found[path]))
             raise self._not_finite("its gradient is", path)
 
-    def _flat(self, found: dict[Path, Array]) -> list[Any]:
-        """Return gradients as the updater takes them: those of a dense net are always the same."""
-        if self._dense is None or found is not self._dense.gradients:
-            return self._updater.flat(found)
+    def _flat(self, dense: Dense) -> list[Any]:
+        """Return a dense net's gradients as the updater takes them: they are always the same."""
         if self._dense_flat is None:
-            self._dense_flat = self._updater.flat(found)
-        products = self._dense.products
-        return self._updater.flat_with(self._dense_flat, products) if products else self._dense_flat
+            self._dense_flat = self._updater.flat(dense.gradients)
+        flat, products = self._dense_flat, dense.products
+        return self._updater.flat_with(flat, products) if products else flat

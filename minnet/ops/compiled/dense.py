@@ -1,26 +1,28 @@
-"""A pass forward and back through a dense net with ramps, compiled: one kernel from end to end.
+"""A pass forward and back through a dense net, compiled: one kernel from end to end.
 
 Between two calls of kernels Python has to find its way anew through a cache full of weights. Here
 there are none: threads share every product, and meet before the next. See `minnet.train.dense`
 for what is computed.
 
-Letters: N examples, C classes, U units (a Linear layer and the Ramp after it).
+Letters: N examples, C classes, U units (a Linear layer and the Ramp or Tanh after it).
 """
 
 from __future__ import annotations
 
 from ...backend import Array
+from .activation import tanh
 from .jit import array_at, kernel, unsigned
 from .loss import cross_entropy
 from .product import PLAIN, TURNED, part_of_product
 from .team import Turn, does, end, give_word, meet, share_of
 
-__all__ = ["COLUMNS", "there_and_back", "through_net", "up_net"]
+__all__ = ["COLUMNS", "RAMP", "TANH", "there_and_back", "through_net", "up_net"]
 
 # What a row says of a unit: where its weight and its bias are (0 for none), the numbers of its
-# inputs and outputs, whether a ramp comes after it; where its output goes, the gradients by that,
-# by the weight (0 where that is not wanted) and by the bias.
+# inputs and outputs, what comes after it (0 for nothing); where its output goes, the gradients by
+# that, by the weight (0 where that is not wanted) and by the bias.
 COLUMNS = 9
+RAMP, TANH = 1, 2
 LINE = 16  # columns that aren't parted: a line of a processor's cache
 
 
@@ -59,7 +61,7 @@ def there_and_back(
     rooms
         Of shape (2, most), of as many numbers as any unit has outputs.
     loss
-        Of shape (1,), to write to.
+        Of shape (2,), to write to: the loss, and what no element of a gradient has a square above.
     """
     give_word(turn)
     through_net(turn, where, units, x, 0, scores, targets, gradient, squares, rooms, loss)
@@ -76,6 +78,12 @@ def up_net(
             if does(turn, part):
                 _forward(where, units, u, x, count, like, part, turn[2])
         meet(turn)
+        if units[u, 4] == TANH:
+            for part in range(turn[2]):
+                if does(turn, part):
+                    first, last = share_of(part, turn[2], count * units[u, 3], LINE)
+                    tanh(array_at(like, units[u, 5] + first * like.itemsize, last - first))
+            meet(turn)
 
 
 @kernel
@@ -96,15 +104,19 @@ def through_net(
     count, of, room = len(targets), turn[2], rooms[0]
     up_net(turn, where, units, x, count, room)
     if turn[1] == 0:
-        loss[0] = cross_entropy(scores, targets, gradient)
+        loss[0], loss[1] = cross_entropy(scores, targets, gradient), 0
     meet(turn)
     for u in range(len(units) - 1, -1, -1):
         for part in range(of):
             if does(turn, part):
                 inputs = array_at(room, _inputs(units, u, x), count * units[u, 2])
                 squares[u, 0, part] = _squares(inputs, part, of)
-                squares[u, 1, part] = _through_ramp(units[u], count, room, part, of)
+                squares[u, 1, part] = _through_activation(units[u], count, room, part, of)
         meet(turn)
+        if turn[1] == 0:
+            # No element of x.T @ d is larger than the lengths of x and d multiplied (Cauchy and
+            # Schwarz); nor is a sum of d than the lengths of a row of ones and d.
+            loss[1] += max(squares[u, 0].sum(), count) * squares[u, 1].sum()
         for part in range(of):
             if does(turn, part):
                 _back(where, units, u, x, by_x, count, room, part, of)
@@ -127,7 +139,7 @@ def _forward(
     bias = array_at(like, unit[1], columns if unit[1] != 0 else 0)
     sizes = count, columns, rows, rows, columns
     places = _inputs(units, u, x), unit[0], unit[5]
-    part_of_product(where, like, (PLAIN, PLAIN), sizes, places, bias, unit[4] != 0, part, of)
+    part_of_product(where, like, (PLAIN, PLAIN), sizes, places, bias, unit[4] == RAMP, part, of)
 
 
 @kernel
@@ -175,10 +187,10 @@ def _squares(numbers: Array, part: int, of: int) -> float:  # pragma: no cover (
 
 
 @kernel
-def _through_ramp(
+def _through_activation(
     unit: Array, count: int, room: Array, part: int, of: int
 ) -> float:  # pragma: no cover (compiled)
-    """Take some columns of a gradient back through a ramp; write the bias's; sum up squares."""
+    """Take columns of a gradient back to the Linear layer; write the bias's; sum up squares."""
     columns = unit[3]
     first, last = share_of(part, of, columns, LINE)
     y = array_at(room, unit[5], count * columns)
@@ -189,10 +201,13 @@ def _through_ramp(
         room[j] = 0
     for i in range(count):
         at = unsigned(i * columns)
-        if unit[4] != 0:
+        if unit[4] == RAMP:
             for j in range(unsigned(first), unsigned(last)):
                 one = gradient[at + j]
                 gradient[at + j] = one if y[at + j] > 0 else one * 0
+        elif unit[4] == TANH:
+            for j in range(unsigned(first), unsigned(last)):
+                gradient[at + j] -= gradient[at + j] * y[at + j] * y[at + j]
         for j in range(unsigned(first), unsigned(last)):
             one = gradient[at + j]
             sums[j] += one
