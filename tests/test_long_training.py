@@ -14,7 +14,7 @@ import minnet as mn
 from minnet.errors import DataError, NonFiniteError, ShapeError
 from minnet.ops import compiled
 from minnet.optim import Progress
-from minnet.train import passes
+from minnet.train import passes, planned
 from minnet.train.dense import Dense
 from minnet.train.planned import Planned
 
@@ -56,7 +56,9 @@ def trained(net: Any, **options: Any) -> Any:
 @given(dense_nets(), smooth, st.data())
 def test_it_goes_on_the_same_but_for_rounding(net: Any, optimizer: Any, data: Any) -> None:
     options = {"optimizer": optimizer, "multipliers": data.draw(dense_rules(net))}
-    losses, found, kinds = trained(net, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planned, "ALONE", data.draw(st.sampled_from([200, 0])))
+        losses, found, kinds = trained(net, **options)
     with off():
         expected, plain, plain_kinds = trained(net, **options)
     assert kinds == [Dense] * LONG + [Planned] * (len(kinds) - LONG)

@@ -28,8 +28,9 @@ __all__ = ["Planned"]
 
 # Gradients of at least so many numbers make a dense net a large one.
 MANY = 1 << 16
-# With fewer of them a step takes less time than it takes to share it.
-SHARED = 1 << 12
+# With fewer of them one thread makes the passes; those of so many microseconds it leaves to NumPy,
+# whose BLAS has threads.
+ALONE = 200
 # What `ops.compiled.dense` calls what comes after a Linear layer: RAMP and TANH.
 KINDS = {None: 0, ACTIVATIONS[Ramp]: 1, ACTIVATIONS[Tanh]: 2}
 # A number of float32 whose square is below this is finite, and the sums on the way to it, too.
@@ -82,7 +83,7 @@ class Planned(Dense):
     ) -> None:
         super().__init__(units, gradients)
         self.blocks = blocks
-        self.is_large = bool(blocks) or _size(gradients) >= SHARED
+        self.is_large = bool(blocks) or _size(gradients) >= MANY
         self._dims = [value(unit.weight).shape for unit in units]
         self._where = compiled.product.address(self.dtype)
         arrays = [array for unit in units for array in (unit.weight, unit.bias)]
@@ -118,6 +119,9 @@ class Planned(Dense):
         if not isinstance(memory.plan, Plan):
             memory.plan = self._plan(memory, features)
         plan: Plan = memory.plan
+        self.are_finite, self.products = False, {}
+        if plan.work > ALONE and not self.is_large:
+            return super().__call__(features, targets)
         x, scores = np.ascontiguousarray(features), np.empty(memory.powers.shape, self.dtype)
         units = self._units(plan)
         units[-1, 5] = place(scores)
@@ -135,7 +139,7 @@ class Planned(Dense):
         compiled.team.share_stages(parts, kernel, self._where, *bottom, *given)
         loss, bound = plan.loss.tolist()
         is_bounded = bound < BOUND
-        self.are_finite, self.products = is_bounded and plan.blocks is None, {}
+        self.are_finite = is_bounded and plan.blocks is None
         for path, product in plan.products.items():
             if plan.blocks is None and path == (*self.units[0].path, "weight"):
                 product.x = x
