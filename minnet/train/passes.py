@@ -63,7 +63,7 @@ class Passes:
 
     def _there_and_back(self, features: Any, targets: Any) -> Pass:
         """Go forward and back over a batch, by hand in a dense net."""
-        if self.steps == LONG and self._dense is not None:
+        if self.steps == LONG and self._dense is not None and not self._dense.is_compiled:
             self._dense = self._dense_passes()
             self._use()
         dense = self._dense

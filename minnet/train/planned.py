@@ -97,6 +97,7 @@ class Planned(Dense):
         arrays = arrays_of(blocks, units)
         return (
             (is_long or bool(blocks) or _size(gradients) >= MANY)
+            and all(unit.activation in KINDS for unit in units)
             and all(array.flags.c_contiguous for array in arrays)
             and compiled.takes(*arrays, size=compiled.LEAST)
             and compiled.product.address(arrays[0].dtype) != 0

@@ -23,7 +23,8 @@ FAMILIES = (
     "pool", "product", "residual", "team", "tile", "winograd",
 )  # fmt: skip
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-# Arrays of fewer elements are left to NumPy: programs with small nets never load Numba.
+# Arrays of fewer elements are left to NumPy: programs with small nets never load Numba, unless they
+# train a dense one for long.
 LEAST = 1 << 11
 
 

@@ -116,7 +116,8 @@ def through_net(
         if turn[1] == 0:
             # No element of x.T @ d is larger than the lengths of x and d multiplied (Cauchy and
             # Schwarz); nor is a sum of d than the lengths of a row of ones and d.
-            loss[1] += max(squares[u, 0].sum(), count) * squares[u, 1].sum()
+            of_x = squares[u, 0].sum()
+            loss[1] += (count if of_x < count else of_x) * squares[u, 1].sum()
         for part in range(of):
             if does(turn, part):
                 _back(where, units, u, x, by_x, count, room, part, of)

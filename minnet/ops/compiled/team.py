@@ -63,8 +63,8 @@ ALONE: Turn = (NOBODY, 0, 1)
 
 def parts(microseconds: float) -> int:
     """Return among how many threads to share a kernel's work that takes one of them so long."""
-    wanted = int(microseconds / LEAST)
-    return 1 if wanted < 2 else min(wanted, MOST, sharers(), cores())
+    most = min(int(microseconds / LEAST), sharers())
+    return 1 if most < 2 else min(most, MOST, cores())
 
 
 def share(count: int, function: Callable[..., None], *given: Any) -> None:
