@@ -99,7 +99,7 @@ def check_planned(random: np.random.Generator, dtype: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planned, "MANY", 0)
         for module in (planned, updater):
-            patch.setattr(module, "JOINED", 5)
+            patch.setattr(module, "JOINED", 30)  # between the sizes of the two weights
         for net, shape in ((dense, (4,)), (blocks, (5, 7, 1))):
             x = random.normal(size=(5, *shape)).astype(dtype)
             same(*both(lambda x, net=net: trained(net, x), x), tolerance)

@@ -15,9 +15,9 @@ from hypothesis import given
 
 import minnet as mn
 from minnet.ops.compiled import product, team
-from minnet.ops.compiled.atomic import give_way, look, pause, put, swap, way
+from minnet.ops.compiled.atomic import give_way, look, pause, put, swap, take, way
 from minnet.ops.compiled.jit import array_at, kernel
-from minnet.ops.compiled.team import NOBODY, begin, does, end, give_word, meet, share_of
+from minnet.ops.compiled.team import NOBODY, begin, claim, does, end, give_word, meet, share_of
 from minnet.threads import in_parts, sharing
 
 pytest.importorskip("numba", reason="the kernels are compiled by Numba")
@@ -59,6 +59,19 @@ def turn_round(turn: Any, numbers: np.ndarray, stages: int) -> None:
     end(turn)
 
 
+@kernel
+def claim_all(turn: Any, visits: np.ndarray) -> None:
+    """Count a visit of every element of every row, a row in each stage, whoever gets to do it."""
+    give_word(turn)
+    for stage in range(len(visits)):
+        at = claim(turn, -1)
+        while at < len(visits[stage]):
+            visits[stage, at] += 1
+            at = claim(turn, at)
+        meet(turn)
+    end(turn)
+
+
 @given(COUNTS, st.integers(1, 9), st.integers(1, 20))
 def test_parts_make_up_the_whole(count: int, parts: int, together: int) -> None:
     ends = [begin((NOBODY, part, parts), count, together) for part in range(parts)]
@@ -86,6 +99,16 @@ def test_stages_wait_for_each_other(parts: int, rest: float) -> None:
         team.share_stages(parts, turn_round, numbers, 50)
         assert np.array_equal(numbers[0], (np.arange(40) - 50) % 40 + 50)
         time.sleep(rest)
+
+
+@pytest.mark.parametrize("rest", [0, 0.01])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_pieces_that_threads_claim_are_done_once_in_each_stage(parts: int, rest: float) -> None:
+    visits = np.zeros((40, 30), int)
+    for _ in range(20):
+        team.share_stages(parts, claim_all, visits)
+        time.sleep(rest)
+    assert (visits == 20).all()
 
 
 def test_who_comes_while_the_team_is_at_work_does_all_parts() -> None:
@@ -194,7 +217,8 @@ print((out == 40).all(), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @kernel
 def told(numbers: np.ndarray, where: int) -> tuple[bool, bool, int]:
     """Do with numbers what threads do."""
-    put(numbers, 1, 7)
+    put(numbers, 1, 6)
+    take(numbers, 1)
     pause()
     give_way(where)
     return swap(numbers, 0, 5, 6), swap(numbers, 0, 5, 8), look(numbers, 1)
@@ -204,9 +228,10 @@ def told(numbers: np.ndarray, where: int) -> tuple[bool, bool, int]:
 def test_numbers_that_threads_watch(kind: Any) -> None:
     numbers = np.array([5, 0])
     assert kind(numbers, way()) == (True, False, 7)
-    numbers[0] = 5
+    numbers[:] = 5
     assert kind(numbers, 0) == (True, False, 7)
     assert numbers.tolist() == [6, 7]
+    assert take(numbers, 0) == 6 and numbers[0] == 7
 
 
 @kernel

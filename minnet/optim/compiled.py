@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backend import Array
 from ..ops import compiled
 from .fading import least
 from .optimizers import SGD, Adam, AdamW, Optimizer
@@ -19,8 +20,8 @@ __all__ = ["Job", "Jobs", "takes", "takes_product"]
 
 # What the step of an element takes, in microseconds on a common processor.
 ELEMENT = 0.0007
-# Bytes of a product to make at a time, and of how many examples at most: with more of them, to
-# begin a product again and again costs more than to fetch it from memory.
+# Bytes of a product to make at a time, and of how many examples at most: with more of them, d is
+# too large to be read again and again.
 ROOM, MOST = 1 << 16, 256
 # Infinity as a whole number, and what leaves out the sign of another.
 BITS = {
@@ -80,14 +81,16 @@ class Jobs:
     """
 
     def __init__(self, optimizer: Optimizer, jobs: list[Job]) -> None:
-        from ..ops.compiled.product import address  # here, since that loads Numba
-        from ..ops.compiled.team import parts, share_stages
+        from ..ops.compiled.team import parts, share_stages  # here, since that loads Numba
         from .steps import step
 
         self._optimizer, self._jobs = optimizer, jobs
         self._dtype = jobs[0].piece.array.dtype
-        self._where, self._bits = address(self._dtype), BITS[self._dtype]
-        self._table = np.array([_row(optimizer, job) for job in jobs], np.int64)
+        self._bits = BITS[self._dtype]
+        self._panels = [_room_for_panels(job.gradient) for job in jobs]
+        rows = [_row(optimizer, *given) for given in zip(jobs, self._panels, strict=True)]
+        self._table = np.array(rows, np.int64)
+        self._rooms = np.empty((1, max(map(_numbers_to_work_in, jobs))), self._dtype)
         self._work = sum(job.piece.array.size for job in jobs) * ELEMENT
         self._parts, self._share, self._kernel = parts, share_stages, step
         self._numbers, self._bad = np.empty((len(jobs), 8), self._dtype), np.zeros(1, np.int64)
@@ -113,7 +116,8 @@ class Jobs:
         count = self._parts(self._work)
         if count != self._bad.size:
             self._bad = np.zeros(count, np.int64)
-        given = self._where, table, numbers, self._bits, checks, self._bad
+            self._rooms = np.empty((count, self._rooms.shape[1]), self._dtype)
+        given = table, numbers, self._bits, checks, self._bad, self._rooms
         self._share(count, self._kernel, *given)
         return not (checks and self._bad.any())
 
@@ -126,8 +130,9 @@ def _places(piece: Piece) -> list[int]:
     return piece.places
 
 
-def _row(optimizer: Optimizer, job: Job) -> list[int]:
+def _row(optimizer: Optimizer, job: Job, panels: Array) -> list[int]:
     """Return what `steps.step` is told of a job: see `steps.COLUMNS`."""
+    from ..ops.compiled.panels import aligned
     from .steps import ADAM, MOMENTUM, PLAIN_STEP
 
     piece, gradient, _ = job
@@ -135,12 +140,41 @@ def _row(optimizer: Optimizer, job: Job) -> list[int]:
     array, into, *states = _places(piece)
     states += [0] * (2 - len(states))
     if not isinstance(gradient, Product):
-        return [kind, piece.array.size, array, into, gradient.ctypes.data, *states, 0, 0, 0, 0, 1]
+        made = gradient.ctypes.data, *states, *[0] * 6
+        return [kind, piece.array.size, array, into, *made]
     x, d, room = gradient.x, gradient.d, gradient.room
-    # Near the processor, but not a few.
-    rows = max(ROOM // int(d.shape[1] * d.itemsize), 2 * len(d))
-    product = rows, x.ctypes.data, d.ctypes.data, len(d), d.shape[1]
+    places = x.ctypes.data, d.ctypes.data
+    product = _rows_at_a_time(gradient), *places, *d.shape, aligned(panels.ctypes.data)
     return [kind, piece.array.size, array, into, room.ctypes.data, *states, *product]
+
+
+def _rows_at_a_time(product: Product) -> int:
+    """Return how many rows of a product to make at a time: whole tiles, near the processor."""
+    from ..ops.compiled.tile import ROWS
+
+    length = int(product.d.shape[1] * product.dtype.itemsize)
+    return max(1, ROOM // (length * ROWS[-1])) * ROWS[-1]
+
+
+def _room_for_panels(gradient: Any) -> Array:
+    """Return room for the panels of a product's d; none for a gradient that is made."""
+    from ..ops.compiled.panels import ALIGNED, width
+
+    if not isinstance(gradient, Product):
+        return np.empty(0, gradient.dtype)
+    (count, columns), dtype = gradient.d.shape, gradient.dtype
+    wide = width(dtype.itemsize)
+    return np.empty(-(-columns // wide) * wide * count + ALIGNED // dtype.itemsize, dtype)
+
+
+def _numbers_to_work_in(job: Job) -> int:
+    """Return how many numbers a thread needs room for."""
+    from ..ops.compiled.panels import numbers_in
+
+    if not isinstance(job.gradient, Product):
+        return 0
+    rows, (count, columns) = _rows_at_a_time(job.gradient), job.gradient.d.shape
+    return numbers_in(job.gradient.d.itemsize, rows, count, rows * columns)
 
 
 def _numbers(optimizer: Optimizer, job: Job, rate: float, shrink: float) -> list[float]:

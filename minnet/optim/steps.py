@@ -1,7 +1,7 @@
 """The kernels of optimizers: a whole step of all arrays, from their gradients to the new weights.
 
-Every array is a job: a row of a table that says where in memory it is, and a row of numbers. Each
-thread does its share of every job. The gradient is multiplied by `shrink` first, and gets `l2`
+Every array is a job: a row of a table that says where in memory it is, and a row of numbers.
+Threads do a piece of a job at a time. The gradient is multiplied by `shrink` first, and gets `l2`
 times the weight; the change gets `decay` times the weight. Where these are 0 an infinite weight
 doesn't come into it. What is remembered and smaller than `least` becomes 0, see
 `minnet.optim.fading`.
@@ -13,21 +13,29 @@ import math
 
 from ..backend import Array
 from ..ops.compiled.jit import array_at, kernel, unsigned
-from ..ops.compiled.product import PLAIN, TURNED, product_at
-from ..ops.compiled.team import LINE, Turn, does, end, give_word, meet, share_of
+from ..ops.compiled.panels import fill, width, write_offsets
+from ..ops.compiled.team import LINE, Turn, claim, does, end, give_word, meet, share_of
+from ..ops.compiled.tile import multiply
 
 __all__ = ["ADAM", "COLUMNS", "MOMENTUM", "PLAIN_STEP", "step"]
 
 ADAM, MOMENTUM, PLAIN_STEP = 0, 1, 2  # what kind of step
 # What a job says: kind, size, where the array, the new one, the gradient and two states are; for a
 # gradient that is a product not made yet (else 0): rows to make at a time, where x and d are,
-# examples, columns.
-COLUMNS = 12
+# examples, columns, where there is room for the panels of d.
+COLUMNS = 13
+PIECE = 1 << 14  # elements of an array whose gradient is made that a thread does at a time
 
 
 @kernel
 def step(
-    turn: Turn, where: int, jobs: Array, numbers: Array, bits: Array, checks: bool, bad: Array
+    turn: Turn,
+    jobs: Array,
+    numbers: Array,
+    bits: Array,
+    checks: bool,
+    bad: Array,
+    rooms: Array,
 ) -> None:  # pragma: no cover (compiled)
     """Make the step of all jobs; with `checks`, only if all gradients that are made are finite.
 
@@ -35,8 +43,6 @@ def step(
     ----------
     turn
         Which part this thread does.
-    where
-        What `ops.compiled.product.address` gives.
     jobs
         Of shape (J, `COLUMNS`).
     numbers
@@ -47,6 +53,8 @@ def step(
         Whether to look at gradients.
     bad
         For each part, to write whether there was one that isn't finite.
+    rooms
+        Of shape (parts, numbers), for each thread to work in: see `numbers_in`.
     """
     give_word(turn)
     of, is_fine = turn[2], True
@@ -61,7 +69,9 @@ def step(
         for part in range(of):
             if does(turn, part):
                 for job in range(len(jobs)):
-                    _do(where, jobs[job], numbers[job], part, of)
+                    _fill_panels(jobs[job], numbers[job], part, of)
+        meet(turn)
+        _do_all(turn, jobs, numbers, rooms[turn[1]])
     end(turn)
 
 
@@ -90,26 +100,60 @@ def _largest(numbers: Array, mask: int) -> int:  # pragma: no cover (compiled)
 
 
 @kernel
-def _do(
-    where: int, job: Array, numbers: Array, part: int, of: int
+def _fill_panels(
+    job: Array, like: Array, part: int, of: int
 ) -> None:  # pragma: no cover (compiled)
-    """Do a part of a job."""
-    size, rows, columns, wide = job[1], job[7], job[11], numbers.itemsize
+    """Copy a part of the panels of d, if the gradient is a product: every few rows need all."""
+    rows, count, columns, size = job[7], job[10], job[11], like.itemsize
     if rows == 0:
-        first, last = share_of(part, of, size, LINE)
-        if last > first:
-            _go(job, numbers, job[4] + first * wide, first, last)
         return
-    # The gradient x.T @ d is never all there: so many rows at a time are, in the first ones of
-    # its room that are this part's.
-    first, last = share_of(part, of, size // columns, 1)
-    room, inputs = job[4] + first * columns * wide, size // columns
-    for start in range(first, last, rows):
-        stop = min(start + rows, last)
-        sizes = stop - start, columns, job[10], inputs, columns, columns
-        places = job[8] + start * wide, job[9], room
-        product_at(where, numbers, (TURNED, PLAIN), sizes, places)
-        _go(job, numbers, room, start * columns, stop * columns)
+    wide = width(size)
+    first, last = share_of(part, of, -(-columns // wide), 1)
+    for start in range(first * wide, min(last * wide, columns), wide):
+        panel = job[12] + start * count * size
+        some = min(wide, columns - start)
+        fill(like, job[9] + start * size, count, some, columns, panel, wide)
+
+
+@kernel
+def _do_all(
+    turn: Turn, jobs: Array, numbers: Array, room: Array
+) -> None:  # pragma: no cover (compiled)
+    """Do what of all jobs this thread gets to do."""
+    at, before = claim(turn, -1), 0
+    for j in range(len(jobs)):
+        job = jobs[j]
+        length, together = job[1], PIECE
+        if job[7] != 0:
+            length, together = job[1] // job[11], job[7]
+        pieces = -(-length // together)
+        while at < before + pieces:
+            first = (at - before) * together
+            _do(job, numbers[j], room, first, min(first + together, length))
+            at = claim(turn, at)
+        before += pieces
+
+
+@kernel
+def _do(
+    job: Array, numbers: Array, room: Array, first: int, last: int
+) -> None:  # pragma: no cover (compiled)
+    """Do some elements of a job or, where its gradient is a product, rows."""
+    rows, count, columns, size = last - first, job[10], job[11], numbers.itemsize
+    if job[7] == 0:
+        _go(job, numbers, job[4] + first * size, first, last)
+        return
+    # The gradient x.T @ d is never all there, only these rows of it.
+    inputs, wide = job[1] // columns, width(size)
+    apart = 1, inputs, columns
+    of_rows, steps, targets, made = write_offsets(room, (rows, count, rows), apart)
+    for start in range(0, columns, wide):
+        multiply(
+            numbers.dtype.type(0), job[8] + first * size, of_rows, rows, steps, count,
+            job[12] + start * count * size, wide, made + start * size, targets,
+            min(wide, columns - start), False,
+        )  # fmt: skip
+    _go(job, numbers, made, first * columns, last * columns)
 
 
 @kernel

@@ -47,6 +47,8 @@ class Plan:
         See `ops.compiled.dense.COLUMNS`; what is not known yet is 0.
     room, squares, loss
         To add up in, for each part; for the loss, and the bound of gradients.
+    rooms
+        For each thread to work in, where there are no blocks.
     work
         How many microseconds a thread takes.
     products
@@ -59,10 +61,17 @@ class Plan:
     room: Array
     squares: Array
     loss: Array
+    rooms: Array
     work: float
     products: dict[Path, Product]
     blocks: PlannedBlocks | None
     tables: tuple[tuple[Any, Array], ...] = ()  # an array, and `units` for when that is trained
+
+    def rooms_of(self, parts: int) -> Array:
+        """Return room for so many threads to work in."""
+        if len(self.rooms) != parts:
+            self.rooms = np.empty((parts, self.rooms.shape[1]), self.rooms.dtype)
+        return self.rooms
 
 
 class Planned(Dense):
@@ -130,14 +139,15 @@ class Planned(Dense):
         if plan.squares.shape[-1] != parts:
             plan.squares = np.empty((len(self.units), 2, parts))
         gradient = memory.gradients[-1]
-        given = scores, targets, gradient, plan.squares, plan.room, plan.loss
+        given: tuple[Any, ...] = scores, targets, gradient, plan.squares, plan.room[0]
         kernel: Any
         bottom: tuple[Any, ...]
         if plan.blocks is None:
             kernel, bottom = compiled.dense.there_and_back, (units, place(x))
+            given += (plan.rooms_of(parts),)
         else:
             kernel, bottom = compiled.blocks.there_and_back, (*plan.blocks.at(x, parts), units, x)
-        compiled.team.share_stages(parts, kernel, self._where, *bottom, *given)
+        compiled.team.share_stages(parts, kernel, self._where, *bottom, *given, plan.loss)
         loss, bound = plan.loss.tolist()
         is_bounded = bound < BOUND
         self.are_finite = is_bounded and plan.blocks is None
@@ -167,11 +177,13 @@ class Planned(Dense):
 
     def _plan(self, memory: Memory, features: Array) -> Plan:
         """Return the plan for a batch like this one."""
-        blocks, bottom = None, None
+        blocks, bottom, count = None, None, len(features)
+        most = max(max(dims) for dims in self._dims)
+        size = compiled.panels.numbers_in(self.dtype.itemsize, count, most)
         if memory.plan is not None:
             blocks = PlannedBlocks(memory.plan, self.blocks, self.gradients, features)
-            bottom = blocks.top.reshape(len(features), -1)
-        room = np.empty((2, max(n for _, n in self._dims)), self.dtype)
+            bottom = blocks.top.reshape(count, -1)
+        room = np.empty((2, most), self.dtype)
         rows, outputs = [], [*memory.outputs, None]
         for i, (unit, (inputs, width)) in enumerate(zip(self.units, self._dims, strict=True)):
             is_made = unit.by_weight is not None and unit.by_weight.size <= JOINED
@@ -180,7 +192,6 @@ class Planned(Dense):
             places = outputs[i], memory.gradients[i], unit.by_weight if is_made else None, by_bias
             numbers = inputs, width, KINDS[unit.activation]
             rows.append([0, 0, *numbers, *map(place, places)])
-        count = len(features)
         work = 3 * sum(compiled.product.product_time(count, n, m) for m, n in self._dims)
         products = {
             (*unit.path, "weight"): Product(x, d, unit.by_weight)
@@ -190,7 +201,7 @@ class Planned(Dense):
             if unit.by_weight is not None and unit.by_weight.size > JOINED
         }
         work += 0 if blocks is None else 3 * blocks.work
-        sums = np.empty((len(self.units), 2, 1)), np.empty(2)
+        sums = np.empty((len(self.units), 2, 1)), np.empty(2), np.empty((0, size), self.dtype)
         return Plan(np.array(rows, np.int64), room, *sums, work, products, blocks)
 
 

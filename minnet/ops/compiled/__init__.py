@@ -20,7 +20,7 @@ __all__ = ["FAMILIES", "LEAST", "reason_not", "takes", "takes_pool"]
 
 FAMILIES = (
     "activation", "block", "blocks", "conv", "dense", "loss", "moments", "norm",
-    "pool", "product", "residual", "team", "tile", "winograd",
+    "panels", "pool", "product", "residual", "team", "tile", "winograd",
 )  # fmt: skip
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 # Arrays of fewer elements are left to NumPy: programs with small nets never load Numba, unless they

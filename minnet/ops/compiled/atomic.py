@@ -14,7 +14,7 @@ from typing import Any
 from ...backend import Array
 from .jit import numba
 
-__all__ = ["give_way", "look", "pause", "put", "swap", "way"]
+__all__ = ["give_way", "look", "pause", "put", "swap", "take", "way"]
 
 
 def look(numbers: Array, at: int) -> int:
@@ -50,6 +50,22 @@ def swap(numbers: Array, at: int, old: int, new: int) -> bool:
         return False
     numbers[at] = new
     return True
+
+
+def take(numbers: Array, at: int) -> int:
+    """Return a number and put the next one in its place: all at once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minnet.ops.compiled.atomic import take
+    >>> numbers = np.array([5])
+    >>> take(numbers, 0), take(numbers, 0)
+    (5, 6)
+    """
+    found = int(numbers[at])
+    numbers[at] = found + 1
+    return found
 
 
 def pause() -> None:
@@ -114,6 +130,14 @@ if numba is not None:
         return types.boolean(numbers, types.intp, types.int64, types.int64), generate
 
     @intrinsic
+    def _take(typing, numbers, at):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, given):  # type: ignore[no-untyped-def]
+            place = _place(context, builder, signature.args[0], *given)
+            return builder.atomic_rmw("add", place, ir.IntType(64)(1), "acq_rel")
+
+        return types.int64(numbers, types.intp), generate
+
+    @intrinsic
     def _pause(typing):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, given):  # type: ignore[no-untyped-def]
             if platform.machine().lower() in ("x86_64", "amd64"):
@@ -152,6 +176,10 @@ if numba is not None:
     @overload(swap, inline="always")
     def _swap_here(numbers, at, old, new):  # type: ignore[no-untyped-def]
         return lambda numbers, at, old, new: _swap(numbers, at, old, new)
+
+    @overload(take, inline="always")
+    def _take_here(numbers, at):  # type: ignore[no-untyped-def]
+        return lambda numbers, at: _take(numbers, at)
 
     @overload(pause, inline="always")
     def _pause_here():  # type: ignore[no-untyped-def]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Array
-from .jit import array_at, kernel, unsigned
+from .jit import array_at, kernel, place_of, unsigned
 from .pool import find_largest, send_to
 from .product import finish
 from .team import LINE, share_of
@@ -71,7 +71,7 @@ def forward_image(one: Any, n: int, room: Array) -> None:  # pragma: no cover (c
     multiply(
         room.dtype.type(0), _padded(one, n, room),
         positions, one["down"] * one["along"], taps, one["taps"],
-        one["weight"], outputs, _place(maps) if is_pooled else _place(y), rows, outputs, False,
+        one["weight"], outputs, place_of(maps) if is_pooled else place_of(y), rows, outputs, False,
     )  # fmt: skip
     if is_pooled:
         winner = array_at(NUMBERS, one["winner"] + n * made, made)
@@ -95,13 +95,13 @@ def back_image(
     if one["is_ramp"] != 0 or one["by_bias"] != 0:
         y = array_at(room, one["y"] + n * made * size, made)
         _through_ramp(g, y, totals[one["taps"] * outputs :], one["is_ramp"] != 0)
-    slopes, maps = _place(g), _maps(one, room)
+    slopes, maps = place_of(g), _maps(one, room)
     if one["pool_height"] != 0:
         winner = array_at(NUMBERS, one["winner"] + n * made, made)
         send_to(g, winner, maps, 1, _pooled(one), _pool(one))
-        slopes = _place(maps)
+        slopes = place_of(maps)
     if one["by_weight"] != 0:
-        image, into = _padded(one, n, room), _place(totals)
+        image, into = _padded(one, n, room), place_of(totals)
         for first in range(0, count, NEAR):
             multiply(
                 zero, image, taps, one["taps"], positions + first * 8, min(NEAR, count - first),
@@ -134,12 +134,6 @@ def clear(one: Any, like: Array, part: int) -> None:  # pragma: no cover (compil
     totals = _totals(one, like, part)
     for i in range(unsigned(totals.size)):
         totals[i] = 0
-
-
-@kernel
-def _place(array: Array) -> int:  # pragma: no cover (compiled)
-    """Return where in memory an array is, as a number that others can be added to."""
-    return int(np.int64(array.ctypes.data))
 
 
 @kernel
@@ -196,7 +190,7 @@ def _padded(one: Any, n: int, room: Array) -> int:  # pragma: no cover (compiled
         there = unsigned((one["above"] + row) * one["padded_length"] + one["before"])
         for i in range(length):
             room[there + i] = image[here + i]
-    return _place(room)
+    return place_of(room)
 
 
 @kernel
@@ -208,7 +202,7 @@ def _cleared(one: Any, n: int, room: Array) -> int:  # pragma: no cover (compile
         image = room[: one["padded_height"] * one["padded_length"]]
     for i in range(unsigned(image.size)):
         image[i] = 0
-    return _place(image)
+    return place_of(image)
 
 
 @kernel

@@ -43,7 +43,7 @@ def up(
     give_word(turn)
     _up(turn, blocks, between)
     top = blocks[len(blocks) - 1]
-    up_net(turn, where, units, top["y"], top["count"], between[0])
+    up_net(turn, where, units, top["y"], top["count"], between[:, :0])
     if turn[1] == 0:
         softmax(scores)
     end(turn)
@@ -61,14 +61,14 @@ def there_and_back(
     targets: Array,
     gradient: Array,
     squares: Array,
-    rooms: Array,
+    room: Array,
     loss: Array,
 ) -> None:  # pragma: no cover (compiled)
     """Write the loss of a batch, the outputs and the gradients of blocks and a dense net on top.
 
     Parameters
     ----------
-    turn, where, units, scores, targets, gradient, squares, rooms, loss
+    turn, where, units, scores, targets, gradient, squares, room, loss
         As in `dense.there_and_back`.
     blocks
         Of dtype `table.BLOCK`, from the bottom up.
@@ -86,7 +86,7 @@ def there_and_back(
     _up(turn, blocks, between)
     through_net(
         turn, where, units, top["y"], top["by_y"],
-        scores, targets, gradient, squares, rooms, loss,
+        scores, targets, gradient, squares, room, between[:, :0], loss,
     )  # fmt: skip
     meet(turn)
     for part in range(of):

@@ -13,6 +13,7 @@ from ...backend import Array
 from .activation import tanh
 from .jit import array_at, kernel, unsigned
 from .loss import cross_entropy
+from .panels import FEWEST, product_by_panels
 from .product import PLAIN, TURNED, part_of_product
 from .team import Turn, does, end, give_word, meet, share_of
 
@@ -36,6 +37,7 @@ def there_and_back(
     targets: Array,
     gradient: Array,
     squares: Array,
+    room: Array,
     rooms: Array,
     loss: Array,
 ) -> None:  # pragma: no cover (compiled)
@@ -58,31 +60,35 @@ def there_and_back(
     squares
         Of shape (U, 2, parts), to write to: each part's share of the sums of squares of each
         unit's inputs, and of the gradient by its outputs.
+    room
+        As many numbers as any unit has outputs.
     rooms
-        Of shape (2, most), of as many numbers as any unit has outputs.
+        Of shape (parts, numbers), for each thread to work in: see `panels.numbers_in`;
+        none on top of blocks, whose own room is to stay small.
     loss
         Of shape (2,), to write to: the loss, and what no element of a gradient has a square above.
     """
     give_word(turn)
-    through_net(turn, where, units, x, 0, scores, targets, gradient, squares, rooms, loss)
+    through_net(turn, where, units, x, 0, scores, targets, gradient, squares, room, rooms, loss)
     end(turn)
 
 
 @kernel
 def up_net(
-    turn: Turn, where: int, units: Array, x: int, count: int, like: Array
+    turn: Turn, where: int, units: Array, x: int, count: int, rooms: Array
 ) -> None:  # pragma: no cover (compiled)
     """Write the outputs of all units."""
     for u in range(len(units)):
-        for part in range(turn[2]):
-            if does(turn, part):
-                _forward(where, units, u, x, count, like, part, turn[2])
+        unit = units[u]
+        sizes, places = (count, unit[3], unit[2]), (_inputs(units, u, x), unit[0], unit[5])
+        _product(turn, where, rooms[turn[1]], False, sizes, places, unit[1], unit[4] == RAMP)
         meet(turn)
         if units[u, 4] == TANH:
             for part in range(turn[2]):
                 if does(turn, part):
                     first, last = share_of(part, turn[2], count * units[u, 3], LINE)
-                    tanh(array_at(like, units[u, 5] + first * like.itemsize, last - first))
+                    place = units[u, 5] + first * rooms.itemsize
+                    tanh(array_at(rooms, place, last - first))
             meet(turn)
 
 
@@ -97,12 +103,13 @@ def through_net(
     targets: Array,
     gradient: Array,
     squares: Array,
+    room: Array,
     rooms: Array,
     loss: Array,
 ) -> None:  # pragma: no cover (compiled)
     """Do that once the word is given; write the gradient by the inputs to a place, 0 for none."""
-    count, of, room = len(targets), turn[2], rooms[0]
-    up_net(turn, where, units, x, count, room)
+    count, of = len(targets), turn[2]
+    up_net(turn, where, units, x, count, rooms)
     if turn[1] == 0:
         loss[0], loss[1] = cross_entropy(scores, targets, gradient), 0
     meet(turn)
@@ -118,9 +125,14 @@ def through_net(
             # Schwarz); nor is a sum of d than the lengths of a row of ones and d.
             of_x = squares[u, 0].sum()
             loss[1] += (count if of_x < count else of_x) * squares[u, 1].sum()
-        for part in range(of):
-            if does(turn, part):
-                _back(where, units, u, x, by_x, count, room, part, of)
+        if u > 0 or by_x != 0:
+            sizes = count, units[u, 2], units[u, 3]
+            places = units[u, 6], units[u, 0], units[u - 1, 6] if u > 0 else by_x
+            _product(turn, where, rooms[turn[1]], True, sizes, places, 0, False)
+        if units[u, 7] != 0:
+            for part in range(of):
+                if does(turn, part):
+                    _by_weight(where, units[u], _inputs(units, u, x), count, room, part, of)
         if u > 0:
             meet(turn)
 
@@ -132,39 +144,40 @@ def _inputs(units: Array, u: int, x: int) -> int:  # pragma: no cover (compiled)
 
 
 @kernel
-def _forward(
-    where: int, units: Array, u: int, x: int, count: int, like: Array, part: int, of: int
+def _product(
+    turn: Turn,
+    where: int,
+    room: Array,
+    is_turned: bool,
+    sizes: tuple[int, int, int],
+    places: tuple[int, int, int],
+    bias: int,
+    is_ramp: bool,
 ) -> None:  # pragma: no cover (compiled)
-    """Write a part of a unit's output."""
-    unit, rows, columns = units[u], units[u, 2], units[u, 3]
-    bias = array_at(like, unit[1], columns if unit[1] != 0 else 0)
-    sizes = count, columns, rows, rows, columns
-    places = _inputs(units, u, x), unit[0], unit[5]
-    part_of_product(where, like, (PLAIN, PLAIN), sizes, places, bias, unit[4] == RAMP, part, of)
+    """Write what of a product this thread does: by panels, if it is of many rows and there is room.
+
+    Otherwise BLAS does it. See `product_by_panels`.
+    """
+    m, n, k = sizes
+    if m >= FEWEST and room.size > 0:
+        product_by_panels(turn, room, is_turned, sizes, places, bias, is_ramp)
+        return
+    row = array_at(room, bias, n if bias != 0 else 0)
+    turns = PLAIN, TURNED if is_turned else PLAIN
+    lengths = m, n, k, k, k if is_turned else n
+    for part in range(turn[2]):
+        if does(turn, part):
+            part_of_product(where, room, turns, lengths, places, row, is_ramp, part, turn[2])
 
 
 @kernel
-def _back(
-    where: int,
-    units: Array,
-    u: int,
-    x: int,
-    by_x: int,
-    count: int,
-    like: Array,
-    part: int,
-    of: int,
+def _by_weight(
+    where: int, unit: Array, x: int, count: int, like: Array, part: int, of: int
 ) -> None:  # pragma: no cover (compiled)
-    """Write a part of the gradients by a unit's weight and by its inputs."""
-    unit, rows, columns, none = units[u], units[u, 2], units[u, 3], array_at(like, 0, 0)
-    if unit[7] != 0:
-        sizes = rows, columns, count, rows, columns
-        places = _inputs(units, u, x), unit[6], unit[7]
-        part_of_product(where, like, (TURNED, PLAIN), sizes, places, none, False, part, of)
-    if u > 0 or by_x != 0:
-        sizes = count, rows, columns, columns, columns
-        places = unit[6], unit[0], units[u - 1, 6] if u > 0 else by_x
-        part_of_product(where, like, (PLAIN, TURNED), sizes, places, none, False, part, of)
+    """Write a part of the gradient by a unit's weight."""
+    rows, columns = unit[2], unit[3]
+    turns, sizes = (TURNED, PLAIN), (rows, columns, count, rows, columns)
+    part_of_product(where, like, turns, sizes, (x, unit[6], unit[7]), like[:0], False, part, of)
 
 
 @kernel

@@ -21,7 +21,7 @@ try:
 except ImportError:
     numba = None
 
-__all__ = ["array_at", "kernel", "moved", "numba", "unsigned"]
+__all__ = ["array_at", "kernel", "moved", "numba", "place_of", "unsigned"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -52,6 +52,12 @@ def _stamp() -> tuple[Any, ...]:
     """Return what changes when a file of kernels does."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+
+
+@kernel
+def place_of(array: Array) -> int:  # pragma: no cover (compiled)
+    """Return where in memory an array is, as a number that others can be added to."""
+    return int(np.int64(array.ctypes.data))
 
 
 def moved(target: Array, to: int, source: Array, start: int, count: int) -> None:

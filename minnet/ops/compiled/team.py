@@ -22,7 +22,7 @@ import numpy as np
 
 from ...backend import Array
 from ...threads import cores, in_parts, sharers
-from .atomic import give_way, look, pause, put, swap, way
+from .atomic import give_way, look, pause, put, swap, take, way
 from .jit import kernel
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "LINE",
     "Turn",
     "begin",
+    "claim",
     "does",
     "end",
     "give_word",
@@ -53,6 +54,7 @@ CROWDED = 0.1
 IDLE, ORDERED, ASLEEP = 0, 1, 2
 PLACE = 16
 MOST = 64  # threads
+NEXT = 8  # where the desk says which piece of a stage is the next to be claimed
 RESTS = 64  # after so many looks, a few microseconds, whoever watches gives way to others
 
 LINE = 64  # numbers that aren't parted: a few lines of a processor's cache
@@ -111,6 +113,7 @@ def give_word(turn: Turn) -> None:  # pragma: no cover (compiled)
     """Let the helpers begin."""
     desk, part, of = turn
     if part == 0 and desk.size:
+        put(desk, NEXT, 0)
         for number in range(1, of):
             there = number * PLACE
             # Whether it took the word; only this thread reads that.
@@ -167,6 +170,26 @@ def does(turn: Turn, part: int) -> bool:  # pragma: no cover (compiled)
 
 
 @kernel
+def claim(turn: Turn, last: int) -> int:  # pragma: no cover (compiled)
+    """Return the next piece of a stage that nobody does yet, so that a slow core does fewer.
+
+    Parameters
+    ----------
+    turn
+        Whose.
+    last
+        The one that this thread did last; -1 at first.
+
+    Examples
+    --------
+    >>> from minnet.ops.compiled.team import NOBODY, claim
+    >>> claim((NOBODY, 0, 2), -1), claim((NOBODY, 0, 2), 0)
+    (0, 1)
+    """
+    return last + 1 if turn[0].size == 0 else take(turn[0], NEXT)
+
+
+@kernel
 def meet(turn: Turn) -> None:  # pragma: no cover (compiled)
     """Wait until all are done with a stage."""
     desk, part, of = turn
@@ -177,6 +200,7 @@ def meet(turn: Turn) -> None:  # pragma: no cover (compiled)
                 looks = 0
                 while look(desk, number * PLACE + 2) != stage:
                     looks = _rest(desk, looks)
+        put(desk, NEXT, 0)
         put(desk, 2, stage)
     elif desk.size:
         stage = look(desk, 2) + 1

@@ -16,7 +16,7 @@ import numpy as np
 
 from .jit import array_at, kernel, numba
 
-__all__ = ["OFFSETS", "multiply"]
+__all__ = ["BYTES", "OFFSETS", "ROWS", "VECTORS", "multiply"]
 
 OFFSETS = np.zeros(1, np.int64)  # of the dtype that says how far from a place something is
 
