@@ -72,6 +72,7 @@ class Passes:
         self._plan, self._wants_x = plan, isinstance(x, Tensor)
         self._x, self.y = np.ascontiguousarray(value(x)), new_array(plan.shape, plan.dtype)
         self._parts = min(len(self._x), team.parts(plan.work))
+        self._pieces = team.pieces(len(self._x), self._parts)
         self._found: tuple[Array | None, dict[Any, Array]] = None, {}
         self._sums, self._branches = plan.sum_rows.copy(), plan.branch_rows.copy()
         self._blocks = plan.block_rows.copy()
@@ -119,11 +120,11 @@ class Passes:
         """Return of how many numbers arrays are: gradients by sums; each thread's by an image.
 
         That is by what goes into each convolution and by what comes out; the transposes of the
-        weights, and threads' shares of the gradients by them.
+        weights, and the pieces' shares of the gradients by them.
         """
         sums, _, blocks = self._tables()
         images, parts = sums["height"] * sums["length"], self._parts
-        totals = np.array([parts * numbers_of_totals(block) for block in blocks])
+        totals = np.array([self._pieces * numbers_of_totals(block) for block in blocks])
         of_each = parts * images[self._plan.sources], parts * blocks["made"]
         return [sums["count"] * images, *of_each, blocks["taps"] * blocks["outputs"], totals]
 
@@ -133,7 +134,7 @@ class Passes:
         return between, rows
 
     def _moments(self) -> Array:
-        return np.empty((len(self._branches), self._parts, 2, self._plan.widest))
+        return np.empty((len(self._branches), self._pieces, 2, self._plan.widest))
 
     # --- back -----------------------------------------------------------------------------
 

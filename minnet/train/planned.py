@@ -235,7 +235,7 @@ class PlannedBlocks:
         self._plan, self.work = plan, plan.work
         self._rows, room, _ = plan.room(x)
         self.top = plan.top(self._rows, room)
-        self._totals: list[Array] = []  # each part's share
+        self._totals: list[Array] = []  # each piece's share
         self._between = plan.between(0)
         for row, block in zip(self._rows, blocks, strict=True):
             row[COLUMN["by_weight"]] = place(gradients.get((*block.key, "weight")))
@@ -246,7 +246,8 @@ class PlannedBlocks:
         if len(self._between) != parts:
             self._between = self._plan.between(parts)
             sizes = map(numbers_of_totals, as_table(self._rows))
-            self._totals = [np.empty((parts, size), x.dtype) for size in sizes]
+            pieces = compiled.team.pieces(len(x), parts)
+            self._totals = [np.empty((pieces, size), x.dtype) for size in sizes]
             self._rows[:, COLUMN["totals"]] = list(map(place, self._totals))
         self._plan.write_arrays(self._rows)
         self._rows[0, COLUMN["x"]] = place(x)

@@ -239,23 +239,25 @@ def _through_ramp(
 
 @kernel
 def write_gradients(
-    one: Any, like: Array, part: int, of: int
+    one: Any, like: Array, count: int, part: int, of: int
 ) -> None:  # pragma: no cover (compiled)
-    """Write a part of the gradients by a block's arrays, of which each part has its share."""
-    _sum_up(one, like, one["by_weight"], 0, one["taps"] * one["outputs"], part, of)
-    _sum_up(one, like, one["by_bias"], one["taps"] * one["outputs"], one["outputs"], part, of)
+    """Write a part of the gradients by a block's arrays, of which there are so many shares."""
+    size = one["taps"] * one["outputs"]
+    _sum_up(one, like, one["by_weight"], (0, size), count, part, of)
+    _sum_up(one, like, one["by_bias"], (size, one["outputs"]), count, part, of)
 
 
 @kernel
 def _sum_up(
-    one: Any, like: Array, place: int, start: int, size: int, part: int, of: int
+    one: Any, like: Array, place: int, where: tuple[int, int], count: int, part: int, of: int
 ) -> None:  # pragma: no cover (compiled)
-    """Write a part of the sum of so many of all parts' numbers, from one on, if it is wanted."""
+    """Write a part of the sum of all shares, if it is wanted: of so many numbers from one on."""
+    start, size = where
     first, last = share_of(part, of, size, LINE)
     if place == 0 or first >= last:
         return
     found = array_at(like, place + first * like.itemsize, last - first)
-    for other in range(of):
+    for other in range(count):
         numbers = _totals(one, like, other)[start + first : start + last]
         for i in range(unsigned(found.size)):
             found[i] = numbers[i] if other == 0 else found[i] + numbers[i]

@@ -14,7 +14,7 @@ from .block import back_image, clear, forward_image, turn_weight, write_gradient
 from .dense import through_net, up_net
 from .jit import kernel
 from .loss import softmax
-from .team import Turn, begin, does, end, give_word, meet, share_of
+from .team import Turn, begin, claim, does, end, give_word, meet, pieces, share_of
 
 __all__ = ["back", "forward", "there_and_back", "up"]
 
@@ -89,42 +89,50 @@ def there_and_back(
         scores, targets, gradient, squares, room, between[:, :0], loss,
     )  # fmt: skip
     meet(turn)
-    for part in range(of):
-        if does(turn, part):
-            _down(blocks, between[part], part, of)
+    count = pieces(blocks[0]["count"], of)
+    piece = claim(turn, -1)
+    while piece < count:
+        _down(blocks, between[turn[1]], turn[1], piece, count)
+        piece = claim(turn, piece)
     meet(turn)
     for part in range(of):
         if does(turn, part):
             for b in range(len(blocks)):
-                write_gradients(blocks[b], between[part], part, of)
+                write_gradients(blocks[b], between[part], count, part, of)
     end(turn)
 
 
 @kernel
 def _up(turn: Turn, blocks: Array, between: Array) -> None:  # pragma: no cover (compiled)
     """Write the outputs of all blocks."""
-    for part in range(turn[2]):
-        if does(turn, part):
-            first, last = share_of(part, turn[2], blocks[0]["count"], 1)
-            for n in range(first, last):
-                for b in range(len(blocks)):
-                    forward_image(blocks[b], n, between[part])
+    images = blocks[0]["count"]
+    count = pieces(images, turn[2])
+    piece = claim(turn, -1)
+    while piece < count:
+        first, last = share_of(piece, count, images, 1)
+        for n in range(first, last):
+            for b in range(len(blocks)):
+                forward_image(blocks[b], n, between[turn[1]])
+        piece = claim(turn, piece)
     meet(turn)
 
 
 @kernel
-def _down(blocks: Array, room: Array, part: int, of: int) -> None:  # pragma: no cover (compiled)
-    """Write a part's share of the gradients by the arrays of all blocks.
+def _down(
+    blocks: Array, room: Array, own: int, piece: int, count: int
+) -> None:  # pragma: no cover (compiled)
+    """Write a piece's share of the gradients by the arrays of all blocks.
 
-    Gradients by what is between two blocks are there for one image of each part at a time.
+    Gradients by what is between two blocks are there for one image of each thread at a time: that
+    of this number.
     """
     top = len(blocks) - 1
     for b in range(top + 1):
-        clear(blocks[b], room, part)
-    first, last = share_of(part, of, blocks[0]["count"], 1)
+        clear(blocks[b], room, piece)
+    first, last = share_of(piece, count, blocks[0]["count"], 1)
     for n in range(first, last):
         for b in range(top, -1, -1):
-            back_image(blocks[b], n, n if b == top else part, part, room, part)
+            back_image(blocks[b], n, n if b == top else own, own, room, piece)
 
 
 # --- one block by itself ---------------------------------------------------------------------

@@ -84,7 +84,7 @@ def _repeat(row: Array, channels: int) -> None:  # pragma: no cover (compiled)
 def join(
     moments: Array, block: Any, epsilon: float, known: Array
 ) -> None:  # pragma: no cover (compiled)
-    """Write what BatchNorm has to know of a batch, of which each part found its share."""
+    """Write what BatchNorm has to know of a batch, of which each piece found its share."""
     of, positions, count = len(moments), block["down"] * block["along"], block["count"]
     for c in range(block["outputs"]):
         mean, squares = 0.0, 0.0
@@ -120,7 +120,7 @@ def write_numbers(
 
 @kernel
 def through_norm(
-    branch: Any, block: Any, above: int, n: int, part: int, like: Array
+    branch: Any, block: Any, above: int, n: int, own: int, like: Array
 ) -> None:  # pragma: no cover (compiled)
     """Write the gradient by a convolution's output for an image, from that by the sum above it."""
     size, numbers = like.itemsize, block["along"] * block["outputs"]
@@ -130,7 +130,7 @@ def through_norm(
     for row in range(block["down"]):
         at = (n * block["down"] + row) * numbers * size
         z, gradient = array_at(like, branch["z"] + at, numbers), array_at(like, above + at, numbers)
-        here = (part * block["down"] + row) * numbers * size
+        here = (own * block["down"] + row) * numbers * size
         out = array_at(like, block["by_y"] + here, numbers)
         for i in range(length):
             out[i] = gradient[i] * factor[i] + (z[i] - mean[i]) * slope[i] + constant[i]
@@ -140,7 +140,7 @@ def through_norm(
 def add_sums(
     rows: Array, k: int, one: Any, found: Array, is_first: bool
 ) -> None:  # pragma: no cover (compiled)
-    """Add an image's sums, and those of a branch, to those of a part."""
+    """Add an image's sums, and those of a branch, to those of a piece."""
     if is_first:
         found[:] = 0
     start = k * one["length"]

@@ -31,7 +31,7 @@ from .moments import (
     through_norm,
     write_numbers,
 )  # fmt: skip
-from .team import Turn, does, end, give_word, meet, share_of
+from .team import Turn, claim, does, end, give_word, meet, pieces, share_of
 
 __all__ = ["down", "up"]
 
@@ -63,33 +63,34 @@ def up(
     epsilons
         Of each BatchNorm.
     rooms
-        For each part, room for `block` to work in, and for some rows.
+        For each thread, room for `block` to work in, and for some rows.
     moments
-        Of shape (B, parts, 2, C), to write to: the mean of each channel in a part's images, and
+        Of shape (B, pieces, 2, C), to write to: the mean of each channel in a piece's images, and
         the sum of squares of what is apart from it.
     known
         Of shape (B, 3, C): mean, variance and the inverse of its root, as BatchNorm uses them. To
         write to, where it is not fixed.
     """
     give_word(turn)
-    of, (between, rows), (members, shortcuts) = turn[2], rooms, lists
+    room, row, (members, shortcuts) = rooms[0][turn[1]], rooms[1][turn[1]], lists
+    count = pieces(sums[0]["count"], turn[2])
     for j in range(len(sums)):
-        one = sums[j]
-        for part in range(of):
-            if does(turn, part):
-                first, last = share_of(part, of, one["count"], 1)
-                for n in range(first, last):
-                    _add_up(sums, j, branches, members[j], shortcuts[j], n, between[part])
-                    for b in range(one["first_reader"], one["last_reader"]):
-                        forward_image(blocks[b], n, between[part])
-                        if branches[b]["is_fixed"] == 0:
-                            add_moments(blocks[b], n, n - first, rows[part], moments[b, part])
+        one, piece = sums[j], claim(turn, -1)
+        while piece < count:
+            first, last = share_of(piece, count, one["count"], 1)
+            for n in range(first, last):
+                _add_up(sums, j, branches, members[j], shortcuts[j], n, room)
+                for b in range(one["first_reader"], one["last_reader"]):
+                    forward_image(blocks[b], n, room)
+                    if branches[b]["is_fixed"] == 0:
+                        add_moments(blocks[b], n, n - first, row, moments[b, piece])
+            piece = claim(turn, piece)
         meet(turn)
         if turn[1] == 0:
             for b in range(one["first_reader"], one["last_reader"]):
                 if branches[b]["is_fixed"] == 0:
                     join(moments[b], blocks[b], epsilons[b], known[b])
-                write_numbers(branches[b], blocks[b], known[b], between[0])
+                write_numbers(branches[b], blocks[b], known[b], room)
         meet(turn)
     end(turn)
 
@@ -157,32 +158,34 @@ def down(
         For each convolution the one that makes of the gradient by its output that by its input,
         a table of `table.BLOCK`; of 0 where it had better be spread.
     moments
-        Of shape (B, parts, 2, C), to write to: each part's sum of the gradient by the sum that a
+        Of shape (B, pieces, 2, C), to write to: each piece's sum of the gradient by the sum that a
         branch is in, and of it times what is apart from the mean.
     """
     give_word(turn)
-    of, (between, rows) = turn[2], rooms
+    of, room = turn[2], rooms[0][turn[1]]
     for part in range(of):
         if does(turn, part):
             for b in range(len(blocks)):
                 if blocks[b]["by_x"] != 0:
-                    turn_weight(blocks[b], between[part], part, of)
+                    turn_weight(blocks[b], room, part, of)
                 if arounds[b]["y"] != 0:
-                    turn_around(arounds[b], blocks[b]["weight"], between[part], part, of)
+                    turn_around(arounds[b], blocks[b]["weight"], room, part, of)
     meet(turn)
+    count = pieces(sums[0]["count"], of)
     for j in range(len(sums) - 1, -1, -1):
-        for part in range(of):
-            if does(turn, part):
-                _down_to(sums, j, branches, blocks, arounds, lists, rooms, moments, part, of)
+        piece = claim(turn, -1)
+        while piece < count:
+            _down_to(sums, j, branches, blocks, arounds, lists, rooms, moments, turn[1], piece)
+            piece = claim(turn, piece)
         meet(turn)
         if turn[1] == 0 and sums[j]["gradient"] != 0:
             for k in range(lists[0][j, 0]):
                 b = lists[0][j, 1 + k]
-                through_moments(branches[b], blocks[b], moments[b], known[b], rows[0])
+                through_moments(branches[b], blocks[b], moments[b], known[b], room)
         for part in range(of):
             if does(turn, part):
                 for b in range(sums[j]["first_reader"], sums[j]["last_reader"]):
-                    write_gradients(blocks[b], between[part], part, of)
+                    write_gradients(blocks[b], room, count, part, of)
         meet(turn)
     end(turn)
 
@@ -197,15 +200,18 @@ def _down_to(
     lists: tuple[Array, Array],
     rooms: tuple[Array, Array],
     moments: Array,
-    part: int,
-    of: int,
+    own: int,
+    piece: int,
 ) -> None:  # pragma: no cover (compiled)
-    """Write the gradient by a sum for a part's images, and its share of those by weights."""
-    one, room, row = sums[j], rooms[0][part], rooms[1][part]
+    """Write the gradient by a sum for a piece's images, and its share of those by weights.
+
+    Gradients by an image of a convolution are in the room of this thread, that of this number.
+    """
+    one, room, row = sums[j], rooms[0][own], rooms[1][own]
     size, numbers = room.itemsize, one["height"] * one["length"]
     for b in range(one["first_reader"], one["last_reader"]):
-        clear(blocks[b], room, part)
-    first, last = share_of(part, of, one["count"], 1)
+        clear(blocks[b], room, piece)
+    first, last = share_of(piece, moments.shape[1], one["count"], 1)
     for n in range(first, last):
         at = n * numbers * size
         gradient = array_at(room, one["gradient"] + at, numbers if one["gradient"] != 0 else 0)
@@ -221,17 +227,17 @@ def _down_to(
             place = blocks[b]["by_x"] + arounds[b]["y"]  # one of them
             if place + blocks[b]["by_weight"] + blocks[b]["by_bias"] != 0:
                 above = sums[branches[b]["sum"]]["gradient"]
-                through_norm(branches[b], blocks[b], above, n, part, room)
-                back_image(blocks[b], n, part, part, room, part)
+                through_norm(branches[b], blocks[b], above, n, own, room)
+                back_image(blocks[b], n, own, own, room, piece)
             if arounds[b]["y"] != 0:
-                forward_image(arounds[b], part, room)
+                forward_image(arounds[b], own, room)
             if gradient.size:
-                by_x = array_at(room, place + part * numbers * size, numbers)
+                by_x = array_at(room, place + own * numbers * size, numbers)
                 is_there = _bring(gradient, by_x, is_there)
         if gradient.size:
             _through_sum(one, branches, lists[0][j], n, gradient, row)
             for k in range(lists[0][j, 0]):
-                add_sums(row, 1 + k, one, moments[lists[0][j, 1 + k], part], n == first)
+                add_sums(row, 1 + k, one, moments[lists[0][j, 1 + k], piece], n == first)
 
 
 @kernel

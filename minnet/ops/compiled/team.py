@@ -36,6 +36,7 @@ __all__ = [
     "give_word",
     "meet",
     "parts",
+    "pieces",
     "share",
     "share_of",
     "share_stages",
@@ -55,6 +56,7 @@ IDLE, ORDERED, ASLEEP = 0, 1, 2
 PLACE = 16
 MOST = 64  # threads
 NEXT = 8  # where the desk says which piece of a stage is the next to be claimed
+PIECES = 4  # of a stage for each thread
 RESTS = 64  # after so many looks, a few microseconds, whoever watches gives way to others
 
 LINE = 64  # numbers that aren't parted: a few lines of a processor's cache
@@ -187,6 +189,21 @@ def claim(turn: Turn, last: int) -> int:  # pragma: no cover (compiled)
     (0, 1)
     """
     return last + 1 if turn[0].size == 0 else take(turn[0], NEXT)
+
+
+@kernel
+def pieces(count: int, of: int) -> int:  # pragma: no cover (compiled)
+    """Return in how many pieces so many threads do so many things.
+
+    Few, where each has sums of its own, but so many that the last ones end at about the same time.
+
+    Examples
+    --------
+    >>> from minnet.ops.compiled.team import pieces
+    >>> pieces(100, 2), pieces(3, 2), pieces(100, 1)
+    (8, 3, 1)
+    """
+    return 1 if of == 1 else min(count, PIECES * of)
 
 
 @kernel
