@@ -199,6 +199,21 @@ def test_gradients_are_those_of_differences() -> None:
             assert gradient[at] == pytest.approx((above - below) / 2e-6, rel=1e-4, abs=1e-7)
 
 
+def test_gradients_from_several_starts() -> None:
+    net = small("float64")
+    paths = [path for path in net.arrays() if not path[-1].startswith("running")]
+    x, _ = images(net, 5)
+
+    def back() -> list[Any]:
+        tensors = {path: mn.Tensor(net[path]) for path in paths}
+        y = net.with_arrays(tensors).apply(mn.Tensor(x), Context(np.random.default_rng(0)))
+        starts = np.random.default_rng(1).normal(size=(2, *y.shape))
+        wanted = list(tensors.values())
+        return [found for start in starts for found in mn.gradients(y, wanted, start)]
+
+    same(back(), plainly(back), 1e-9)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_number_of_threads_gives_the_same_bits(threads: int) -> None:
     one, two = (trained(small(), threads=threads) for _ in range(2))

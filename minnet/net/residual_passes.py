@@ -29,14 +29,16 @@ __all__ = ["computed"]
 
 # Columns of what kernels are told.
 SUM_X, GRADIENT, GIVEN = (SUM_NAMES.index(name) for name in ("x", "gradient", "given"))
-Z, NUMBERS, SCALE, SHIFT, BY_SCALE, BY_SHIFT, IN_SUM, IS_FIXED = range(len(BRANCH_NAMES))
-COUNT = COLUMN["count"]
-X, Y, WEIGHT, BIAS, BY_X, BY_Y, TURNED, TOTALS, BY_WEIGHT, BY_BIAS = (
+Z, NUMBERS, SCALE, SHIFT, IS_FIXED = (
+    BRANCH_NAMES.index(name) for name in ("z", "numbers", "scale", "shift", "is_fixed")
+)
+X, Y, WEIGHT, BIAS, BY_X, BY_Y, TURNED, TOTALS, COUNT = (
     COLUMN[name]
-    for name in (
-        "x", "y", "weight", "bias", "by_x", "by_y", "turned", "totals", "by_weight", "by_bias",
-    )
-)  # fmt: skip
+    for name in ("x", "y", "weight", "bias", "by_x", "by_y", "turned", "totals", "count")
+)
+BY_ARRAY = {name: COLUMN[f"by_{name}"] for name in ("weight", "bias")} | {
+    name: BRANCH_NAMES.index(f"by_{name}") for name in ("scale", "shift")
+}
 
 
 def computed(plan: Plan, x: Any, context: Context | None) -> Any:
@@ -82,8 +84,10 @@ class Passes:
         self._blocks[:, X] = self._sums[plan.sources, SUM_X]
         self._blocks[:, Y] = self._branches[:, Z]
         self._known = np.empty((len(plan.branches), 3, plan.widest))
+        self._arrays: list[Any] = []  # held, since kernels know only where they are
         for b, branch in enumerate(plan.branches):
             conv, norm = branch.conv.arrays_here, branch.norm.arrays_here
+            self._arrays += map(value, (*conv.values(), *norm.values()))
             self._blocks[b, [WEIGHT, BIAS]] = place(conv["weight"]), place(conv.get("bias"))
             self._branches[b, [SCALE, SHIFT]] = place(norm["scale"]), place(norm["shift"])
             if context is None or branch.is_fixed:
@@ -162,15 +166,11 @@ class Passes:
             elif arounds[b, COUNT]:
                 arounds[b, [X, Y, WEIGHT]] = blocks[b, [BY_Y, BY_X, TURNED]]
                 blocks[b, BY_X] = 0
-            for rows, part, places in (
-                (blocks, branch.conv, {"weight": BY_WEIGHT, "bias": BY_BIAS}),
-                (branches, branch.norm, {"scale": BY_SCALE, "shift": BY_SHIFT}),
-            ):
-                for name, column in places.items():
-                    array = part.arrays_here.get(name)
-                    if isinstance(array, Tensor):
-                        found[b, name] = np.empty_like(array.data)
-                        rows[b, column] = place(found[b, name])
+            for name, array in branch.conv.arrays_here.items():
+                blocks[b, BY_ARRAY[name]] = _place_for(found, (b, name), array)
+            for name in ("scale", "shift"):
+                array = branch.norm.arrays_here[name]
+                branches[b, BY_ARRAY[name]] = _place_for(found, (b, name), array)
         given = as_table(arounds), plan.lists, self._rooms(), self._moments(), self._known
         team.share_stages(self._parts, residual.down, *self._tables(), *given)
         del room  # which the kernel has worked in until now
@@ -182,13 +182,17 @@ class Passes:
         for one in self._plan.sums[1:]:
             below = [wanted[s] for s in one.sums]
             for b in one.branches:
-                arrays = (
-                    *branches[b].conv.arrays_here.values(),
-                    *branches[b].norm.arrays_here.values(),
-                )
-                below += [wanted[branches[b].source], any(isinstance(a, Tensor) for a in arrays)]
+                below += [wanted[branches[b].source], branches[b].is_trained]
             wanted.append(any(below))
         return wanted
+
+
+def _place_for(found: dict[Any, Array], key: Any, array: Any) -> int:
+    """Return where the gradient by an array goes, a new one; 0 if the array is not a Tensor."""
+    if not isinstance(array, Tensor):
+        return 0
+    found[key] = np.empty_like(array.data)
+    return place(found[key])
 
 
 def _laid_out(columns: Sequence[Array], counts: Sequence[Array], dtype: np.dtype[Any]) -> Array:

@@ -37,6 +37,12 @@ class Branch(NamedTuple):
     norm: BatchNorm
 
     @property
+    def is_trained(self) -> bool:
+        """Whether anything of it is differentiated."""
+        arrays = *self.conv.arrays_here.values(), *self.norm.arrays_here.values()
+        return any(isinstance(array, Tensor) for array in arrays)
+
+    @property
     def is_fixed(self) -> bool:
         """Whether it would use its running statistics in training, too."""
         arrays = self.norm.arrays_here
