@@ -98,6 +98,7 @@ def check_planned(random: np.random.Generator, dtype: str) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planned, "MANY", 0)
+        patch.setattr(compiled.dense, "FEWEST", 2)
         for module in (planned, updater):
             patch.setattr(module, "JOINED", 30)  # between the sizes of the two weights
         for net, shape in ((dense, (4,)), (blocks, (5, 7, 1))):

@@ -24,7 +24,9 @@ __all__ = [
     "write_offsets",
 ]
 
-FEWEST = max(ROWS)  # rows of a first matrix for which it is worth copying the second
+# Rows of a first matrix for which it is worth copying the second. With shorter vectors BLAS is
+# quicker: panels are narrow then, and the first matrix is gone over as many times more.
+FEWEST = max(ROWS) if BYTES == 64 else 1 << 30
 ALIGNED = 64  # bytes, at multiples of which panels begin: vectors across two lines take longer
 TOGETHER = 16  # columns to transpose at a time
 
