@@ -19,13 +19,9 @@ from ..layers import Flatten, Linear, Ramp, Softmax
 from ..layers.base import Layer
 from ..ops import compiled
 from ..ops.compiled.table import as_table
-from .planned import Block, Blocks, Y, blocks_of, place
+from .planned import Block, Blocks, Y, blocks_of, place, plan_for
 
 __all__ = ["Forward"]
-
-# Plans are kept for batches of so many shapes.
-SHAPES = 4
-UNKNOWN: Any = object()
 
 
 class Unit(NamedTuple):
@@ -85,12 +81,7 @@ class Forward:
 
     def __call__(self, x: Array) -> Array | None:
         """Return what comes out for a batch, or None where there is no plan for it."""
-        key, plans = (x.shape, x.dtype), self._plans
-        plan = plans.get(key, UNKNOWN)  # at once, since other threads may call the same net
-        if plan is UNKNOWN:
-            if len(plans) >= SHAPES:
-                plans.clear()
-            plan = plans[key] = self._plan(x)
+        plan = plan_for(self._plans, x, self._plan)
         return None if plan is None else plan(x if x.flags.c_contiguous else x.copy())
 
     def _plan(self, x: Array) -> Plan | None:

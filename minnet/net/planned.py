@@ -7,9 +7,9 @@ from there, is written down once, and the kernel finds its own way (`minnet.ops.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,9 +23,13 @@ from ..ops.compiled import table
 from ..ops.compiled.table import COLUMN, INSIDE, numbers_between, offsets
 from ..ops.sweep import Sweep
 
-__all__ = ["Block", "Blocks", "blocks_of", "is_plain", "place"]
+__all__ = ["Block", "Blocks", "blocks_of", "is_plain", "place", "plan_for"]
+
+Plan = TypeVar("Plan")
 
 MOST = 256  # elements of a pool's window, of which one is remembered in a byte
+SHAPES = 4  # for batches of so many, plans are kept
+UNKNOWN: Any = object()
 APART = 64  # arrays begin at multiples of so many bytes: a line of a processor's cache
 # Columns of what a kernel is told of blocks.
 X, Y, WEIGHT, BIAS, TURNED, WINNER, BY_X, BY_Y = (
@@ -202,6 +206,22 @@ class Blocks:
     def between(self, parts: int) -> Array:
         """Return room for so many threads to work in."""
         return new_array((parts, self._between), self._dtype)
+
+
+def plan_for(
+    plans: dict[Any, Plan | None], x: Array, make: Callable[[Array], Plan | None]
+) -> Plan | None:
+    """Return the plan for batches like this one, of a few that are kept; None where there is none.
+
+    It is looked up at once, since other threads may call the same net.
+    """
+    key = x.shape, x.dtype
+    plan: Plan | None = plans.get(key, UNKNOWN)
+    if plan is UNKNOWN:
+        if len(plans) >= SHAPES:
+            plans.clear()
+        plan = plans[key] = make(x)
+    return plan
 
 
 def place(array: Any) -> int:

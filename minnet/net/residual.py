@@ -18,13 +18,11 @@ from ..backend import Array, Shape
 from ..errors import MinnetError
 from ..layers.base import Context
 from ..ops import compiled
+from .planned import plan_for
 from .residual_plan import Branch, Plan, Sum
 
 __all__ = ["Residual"]
 
-# Plans are kept for batches of so many shapes.
-SHAPES = 4
-UNKNOWN: Any = object()
 # Images to take through at a time where each is by itself: few enough to be near.
 AT_A_TIME = 32
 
@@ -61,12 +59,7 @@ class Residual:
             starts = range(0, len(given), AT_A_TIME)
             found = [self(given[start : start + AT_A_TIME], None) for start in starts]
             return None if any(y is None for y in found) else np.concatenate(found)
-        key = given.shape, given.dtype
-        plan = self._plans.get(key, UNKNOWN)  # at once, since other threads may call the same net
-        if plan is UNKNOWN:
-            if len(self._plans) >= SHAPES:
-                self._plans.clear()
-            plan = self._plans[key] = self._plan(given)
+        plan = plan_for(self._plans, given, self._plan)
         if plan is None or (context is not None and plan.lacks_values):
             return None
         from .residual_passes import computed  # here, since it loads Numba

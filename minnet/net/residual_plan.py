@@ -28,9 +28,8 @@ IN_SUM, COUNT, LENGTH = BRANCH_NAMES.index("sum"), *map(SUM_NAMES.index, ("count
 
 
 class Branch(NamedTuple):
-    """A Conv and the BatchNorm after it, with their paths, and the number of the sum it takes."""
+    """A Conv, the BatchNorm after it with its path, and the number of the sum it takes."""
 
-    conv_path: Path
     conv: Conv
     source: int
     norm_path: Path

@@ -151,10 +151,10 @@ class Finder:
         if not set(part.array_names) <= {*part.arrays_here, "bias"}:
             raise UnfitError
         if is_plain(part):
-            return Symbol((path, part, self._complete(x, False)))
+            return Symbol((part, self._complete(x, False)))
         if type(part) is BatchNorm and isinstance(x, Symbol) and x.conv is not None:
-            conv_path, conv, source = x.used().conv
-            self._branches.append(Branch(conv_path, conv, source, path, part))
+            conv, source = x.used().conv
+            self._branches.append(Branch(conv, source, path, part))
             return Symbol(branches=(len(self._branches) - 1,))
         if type(part) is Add:
             return self._added(x)

@@ -93,12 +93,8 @@ class Structure(Layer):
         raise FrozenInstanceError(f"can't delete {name!r}: a net is never changed")
 
     def _settle(self, **options: Any) -> None:
-        for name in (
-            "_entrances",
-            "_order",
-            "_place",
-            "_segments",
-        ):  # worked out from what is changed now
+        # Worked out from what is changed now.
+        for name in ("_entrances", "_order", "_place", "_segments"):
             vars(self).pop(name, None)
         super()._settle(**options)
 
